@@ -1,0 +1,136 @@
+//! Classes, the slots of the head that stand for them, and class lists as users write them.
+
+use serde::{Deserialize, Serialize};
+
+use super::Dataset;
+use crate::error::{Error, Result, did_you_mean};
+
+/// A label of the data set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ClassId(pub u16);
+
+/// A row of the head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Slot(pub usize);
+
+/// Which class each row of the head stands for: slot i is class `slots[i]`. Made once, changed only by [`ClassMap::swapped`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ClassMap {
+    slots: Vec<ClassId>,
+}
+
+/// Forget one class and, where `learn` is given, learn another in its slot. `learn: None` is plain class unlearning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Swap {
+    /// The old class.
+    pub forget: ClassId,
+    /// The new class.
+    pub learn: Option<ClassId>,
+}
+
+impl ClassMap {
+    /// A map of at least two classes, each once.
+    pub fn new(slots: Vec<ClassId>) -> Result<Self> {
+        if slots.len() < 2 {
+            return Err(Error::input("--classes", format!("{} class(es): a classifier needs at least two", slots.len()), "name more classes"));
+        }
+        let mut sorted = slots.clone();
+        sorted.sort();
+        if let Some(twice) = sorted.windows(2).find(|w| w[0] == w[1]) {
+            return Err(Error::input("--classes", format!("class {} appears twice", twice[0].0), "name each class once"));
+        }
+        Ok(Self { slots })
+    }
+
+    /// Classes in slot order.
+    pub fn classes(&self) -> &[ClassId] {
+        &self.slots
+    }
+
+    /// Number of slots.
+    #[expect(clippy::len_without_is_empty, reason = "a map is never empty")]
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// The slot that stands for `class`.
+    pub fn slot(&self, class: ClassId) -> Option<Slot> {
+        self.slots.iter().position(|c| *c == class).map(Slot)
+    }
+
+    /// The map after `swap`: the new class in the old one's slot, or the old slot removed where nothing is learned.
+    ///
+    /// # Errors
+    /// forget = learn, a forget class that the model does not have, a learn class that it already has.
+    pub fn swapped(&self, swap: Swap) -> Result<Self> {
+        let have = || format!("the model's classes are {}", self.slots.iter().map(|c| c.0.to_string()).collect::<Vec<_>>().join(","));
+        if swap.learn == Some(swap.forget) {
+            return Err(Error::input("--learn", format!("class {} is also the class to forget", swap.forget.0), "choose two different classes"));
+        }
+        let Some(Slot(at)) = self.slot(swap.forget) else {
+            return Err(Error::input("--forget", format!("class {} is not in the model", swap.forget.0), have()));
+        };
+        let mut slots = self.slots.clone();
+        match swap.learn {
+            Some(new) if self.slot(new).is_some() => {
+                return Err(Error::input("--learn", format!("class {} is already in the model", new.0), have()));
+            }
+            Some(new) => slots[at] = new,
+            None => {
+                slots.remove(at);
+            }
+        }
+        Self::new(slots)
+    }
+}
+
+impl Swap {
+    /// The swap that takes this one back; none for plain unlearning.
+    pub fn undone(self) -> Option<Self> {
+        self.learn.map(|learn| Self { forget: learn, learn: Some(self.forget) })
+    }
+}
+
+/// One class as a user writes it: a class name of the set (`A`, `airplane`, `7`) or, failing that, a label number.
+///
+/// Names win over numbers: in EMNIST the text `7` is the digit (label 7 too), in CIFAR-10 `7` is label 7.
+pub fn parse_class(text: &str, dataset: &Dataset, flag: &str) -> Result<ClassId> {
+    let text = text.trim();
+    if let Some(i) = dataset.class_names.iter().position(|n| n == text) {
+        return Ok(ClassId(i as u16));
+    }
+    match text.parse::<usize>() {
+        Ok(i) if i < dataset.class_names.len() => Ok(ClassId(i as u16)),
+        Ok(i) => Err(Error::input(
+            flag,
+            format!("class {i}: {} has {} classes", dataset.name, dataset.class_names.len()),
+            format!("choose 0 to {}", dataset.class_names.len() - 1),
+        )),
+        Err(_) => Err(Error::input(
+            flag,
+            format!("`{text}` is no class of {}", dataset.name),
+            did_you_mean(text, dataset.class_names.iter().map(String::as_str)),
+        )),
+    }
+}
+
+/// A class list as a user writes it: `0,1,2`, `A,b,airplane`, `all`, or `random:20` (drawn without replacement, in drawn order,
+/// from the stream `classes` of `seed`, as the founding notebooks do).
+pub fn parse_classes(text: &str, dataset: &Dataset, seed: u64) -> Result<ClassMap> {
+    let all = dataset.class_names.len();
+    if text == "all" {
+        return ClassMap::new((0..all as u16).map(ClassId).collect());
+    }
+    if let Some(count) = text.strip_prefix("random:") {
+        let count: usize = count
+            .parse()
+            .ok()
+            .filter(|c| (2..=all).contains(c))
+            .ok_or_else(|| Error::input("--classes", format!("`{text}`: {} has {all} classes", dataset.name), format!("write random:N with N from 2 to {all}")))?;
+        let mut rng = crate::rng::stream(seed, "classes", 0);
+        let drawn = rand::seq::index::sample(&mut rng, all, count);
+        return ClassMap::new(drawn.into_iter().map(|i| ClassId(i as u16)).collect());
+    }
+    ClassMap::new(text.split(',').map(|t| parse_class(t, dataset, "--classes")).collect::<Result<_>>()?)
+}

@@ -1,0 +1,148 @@
+//! Views: samples of one part, and the lock that keeps a method away from data it does not declare.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::{ClassId, Part};
+use crate::error::{Error, Result};
+
+/// Which of the swap's three sets a view belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Classes kept.
+    Retain,
+    /// The old class.
+    Forget,
+    /// The new class.
+    Learn,
+}
+
+impl Role {
+    /// `retain`, `forget` or `learn`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Retain => "retain",
+            Self::Forget => "forget",
+            Self::Learn => "learn",
+        }
+    }
+}
+
+/// Which of the three sets a method may open; part of its registry entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Needs {
+    /// May it see the retain set?
+    pub retain: bool,
+    /// May it see the forget set?
+    pub forget: bool,
+    /// May it see the learn set?
+    pub learn: bool,
+}
+
+impl Needs {
+    /// All three sets: what audits have.
+    pub const ALL: Self = Self { retain: true, forget: true, learn: true };
+
+    /// May `role` be opened?
+    pub fn allows(self, role: Role) -> bool {
+        match role {
+            Role::Retain => self.retain,
+            Role::Forget => self.forget,
+            Role::Learn => self.learn,
+        }
+    }
+}
+
+/// Samples of one part, by index.
+#[derive(Debug, Clone)]
+pub struct Samples {
+    pub(crate) part: Arc<Part>,
+    pub(crate) indices: Arc<[u32]>,
+}
+
+impl Samples {
+    /// All samples of `part` whose class is in `classes`, in file order.
+    pub fn of_classes(part: &Arc<Part>, classes: &[ClassId]) -> Self {
+        let indices = (0..part.len() as u32).filter(|i| classes.contains(&part.labels[*i as usize])).collect();
+        Self { part: part.clone(), indices }
+    }
+
+    /// Number of samples.
+    pub fn len(&self) -> usize {
+        self.indices.len()
+    }
+
+    /// True if there is none.
+    pub fn is_empty(&self) -> bool {
+        self.indices.is_empty()
+    }
+
+    /// Class of sample `i` of this selection.
+    pub fn class(&self, i: usize) -> ClassId {
+        self.part.labels[self.indices[i] as usize]
+    }
+
+    /// Bytes of sample `i` of this selection, CHW.
+    pub fn image(&self, i: usize) -> &[u8] {
+        self.part.image(self.indices[i] as usize)
+    }
+
+    /// Channels, height, width.
+    pub fn shape(&self) -> [usize; 3] {
+        self.part.shape
+    }
+
+    /// At most `count` samples, evenly spread over this selection's order: deterministic, no draw.
+    pub fn spread(&self, count: usize) -> Self {
+        let n = self.len();
+        if n <= count {
+            return self.clone();
+        }
+        Self { part: self.part.clone(), indices: (0..count).map(|i| self.indices[i * n / count]).collect() }
+    }
+
+    /// This selection and `others`, which must be of the same part, in file order.
+    pub fn union<'a>(&self, others: impl IntoIterator<Item = &'a Self>) -> Self {
+        let mut indices = self.indices.to_vec();
+        for other in others {
+            assert!(Arc::ptr_eq(&self.part, &other.part), "a union is taken within one part");
+            indices.extend_from_slice(&other.indices);
+        }
+        indices.sort_unstable();
+        indices.dedup();
+        Self { part: self.part.clone(), indices: indices.into() }
+    }
+}
+
+/// Samples of one set that can be opened unless a method's [`Needs`] locked them.
+#[derive(Debug, Clone)]
+pub struct View {
+    role: Role,
+    samples: Samples,
+    locked_for: Option<String>,
+}
+
+impl View {
+    /// An open view.
+    pub fn new(role: Role, samples: Samples) -> Self {
+        Self { role, samples, locked_for: None }
+    }
+
+    /// The samples.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] where the method at work does not name this set in its `needs`.
+    pub fn samples(&self) -> Result<&Samples> {
+        match &self.locked_for {
+            Some(who) => Err(Error::Forbidden { role: self.role.name(), who: who.clone() }),
+            None => Ok(&self.samples),
+        }
+    }
+
+    /// This view as `who`, with `needs`, may see it.
+    pub fn for_method(&self, who: &str, needs: Needs) -> Self {
+        Self { locked_for: (!needs.allows(self.role)).then(|| who.to_string()), ..self.clone() }
+    }
+}

@@ -1,0 +1,241 @@
+//! The stable formats of a run's results: `scores.json` (format 1) and `outputs/MODEL.json`, and the [`Summary`] that the report is drawn from.
+//!
+//! These types are read by other programs: a field may be added, none renamed or removed without a new format number.
+
+use serde::{Deserialize, Serialize};
+
+/// Version of `scores.json`.
+pub const SCORES_FORMAT: u32 = 1;
+
+/// Which way a figure is better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Better {
+    /// Higher is better, whatever retrained models show.
+    Higher,
+    /// Lower is better.
+    Lower,
+    /// The closer to what retrained models (oracles) show, the better.
+    CloserToOracle,
+}
+
+impl Better {
+    /// For table headings: `higher`, `lower`, `closer to the oracles`.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Higher => "higher",
+            Self::Lower => "lower",
+            Self::CloserToOracle => "closer to the oracles",
+        }
+    }
+}
+
+/// What kind of model a name stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ModelKind {
+    /// Trained on the classes before the swap.
+    Original,
+    /// Trained from scratch on retain ∪ learn, to judge others by.
+    Oracle,
+    /// A method's result.
+    Method,
+    /// A method's result that is known to only hide the old class: a negative control.
+    Control,
+    /// Somebody's model, audited from a file.
+    Subject,
+}
+
+/// The swap, for readers of `scores.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TaskInfo {
+    /// Name of the data set.
+    pub dataset: String,
+    /// Labels by slot before the swap.
+    pub classes_before: Vec<u16>,
+    /// Labels by slot after it.
+    pub classes_after: Vec<u16>,
+    /// The old class.
+    pub forget: u16,
+    /// The new class; null for plain unlearning.
+    pub learn: Option<u16>,
+    /// Names of `classes_before`.
+    pub names_before: Vec<String>,
+    /// Names of `classes_after`.
+    pub names_after: Vec<String>,
+    /// Name of the old class.
+    pub forget_name: String,
+    /// Name of the new class.
+    pub learn_name: Option<String>,
+}
+
+/// What a model cost to make, everything included.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Cost {
+    /// Name of the model.
+    pub model: String,
+    /// Seconds of wall time, everything the method does included.
+    pub wall_s: f64,
+    /// `wall_s` over one retraining's; null where no retraining was timed.
+    pub share_of_retrain: Option<f64>,
+    /// Forward+backward passes over the retain ∪ learn training set; a forward pass alone counts a third.
+    pub train_passes: f64,
+}
+
+/// One figure of one model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Score {
+    /// Name of the model.
+    pub model: String,
+    /// Name of the audit.
+    pub audit: String,
+    /// Name of the figure.
+    pub metric: String,
+    /// The cut it was measured at, for figures by depth.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cut: Option<String>,
+    /// The value; null where it is undefined (an empty group), never a made-up number.
+    pub value: Option<f64>,
+    /// `fraction`, `nats`, `bits`, …
+    pub unit: String,
+    /// Which way is better.
+    pub better: Better,
+    /// Mean over the oracles (without the model itself where it is one); null without oracles.
+    pub oracle_mean: Option<f64>,
+    /// Sample standard deviation over the oracles (n−1); null with fewer than two.
+    pub oracle_sd: Option<f64>,
+    /// Number of oracles behind mean and deviation.
+    pub oracles: usize,
+    /// value − oracle_mean.
+    pub gap: Option<f64>,
+    /// gap / oracle_sd.
+    pub z: Option<f64>,
+    /// |gap| ≤ max(tolerance, 2·sd·√(1+1/oracles)); null where no verdict is possible.
+    pub within: Option<bool>,
+    /// The metric's tolerance, in its unit.
+    pub tolerance: f64,
+}
+
+impl Score {
+    /// `probe/ridge_accuracy_old@stage2`: how tables and `failing` lists call it.
+    pub fn label(&self) -> String {
+        match &self.cut {
+            Some(cut) => format!("{}/{}@{cut}", self.audit, self.metric),
+            None => format!("{}/{}", self.audit, self.metric),
+        }
+    }
+}
+
+/// The verdict on one model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// Name of the model.
+    pub model: String,
+    /// What it is.
+    pub kind: ModelKind,
+    /// Figures within the oracle band.
+    pub audits_within: usize,
+    /// Figures judged.
+    pub audits_total: usize,
+    /// `matched`, `under-erased`, `over-erased`, `off-target` or `no verdict`.
+    pub verdict: String,
+    /// Labels of the figures outside the band, farthest first.
+    pub failing: Vec<String>,
+}
+
+/// `scores.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Scores {
+    /// [`SCORES_FORMAT`].
+    pub format: u32,
+    /// The swap.
+    pub task: TaskInfo,
+    /// One entry a model.
+    pub cost: Vec<Cost>,
+    /// One entry a model, audit, metric and cut.
+    pub scores: Vec<Score>,
+    /// One entry a model.
+    pub verdict: Vec<Verdict>,
+    /// Mean share of equal arg-max between pairs of oracles on the test images of retain ∪ learn; null with fewer than two.
+    pub oracle_agreement: Option<f64>,
+    /// What a reader must know before believing anything: too few oracles, a control that passed, …
+    pub warnings: Vec<String>,
+}
+
+/// `outputs/MODEL.json`: what the report draws of one model. Rows and profiles are means over test images.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelOutput {
+    /// Name of the model.
+    pub model: String,
+    /// What it is.
+    pub kind: ModelKind,
+    /// Name of the class of each slot (columns).
+    pub slots: Vec<String>,
+    /// Name of the class of each row: the slots' classes, then (after a swap) the old class, whose row has no slot of its own.
+    pub rows: Vec<String>,
+    /// Mean softmax output by row and slot, the notebook's confusion matrix.
+    pub confusion_softmax: Vec<Vec<f64>>,
+    /// Counts of arg-max by row and slot.
+    pub confusion_argmax: Vec<Vec<u32>>,
+    /// Softmax outputs on the sample images of the old class, in the order of [`SampleImages::old`].
+    pub old_samples: Vec<Vec<f64>>,
+    /// Softmax outputs on the sample images of the new class.
+    pub new_samples: Vec<Vec<f64>>,
+}
+
+/// `outputs/samples.json`: a few test images of the old and the new class.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SampleImages {
+    /// PNG files of old-class test images, base64.
+    pub old: Vec<String>,
+    /// PNG files of new-class test images, base64; empty for plain unlearning.
+    pub new: Vec<String>,
+}
+
+/// One epoch of one model's training, the founding notebook's table row.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EpochRow {
+    /// From 0.
+    pub epoch: usize,
+    /// Share of samples (of classes with a slot) whose arg-max is their slot, over the epoch's batches, in training mode.
+    pub accuracy: f64,
+    /// Mean over samples of the variance (divisor K−1) over classes of log-softmax.
+    pub confidence: f64,
+    /// Mean of the batch losses.
+    pub loss: f64,
+    /// Population variance of the batch losses.
+    pub l_var: f64,
+    /// Smallest batch loss.
+    pub l_min: f64,
+    /// Largest batch loss.
+    pub l_max: f64,
+    /// The notebook's training-time hiding, for the methods that train with old-class samples.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub hiding: Option<f64>,
+}
+
+/// Training curve of one model, from `events.jsonl`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Curve {
+    /// Name of the model.
+    pub model: String,
+    /// One row an epoch.
+    pub rows: Vec<EpochRow>,
+}
+
+/// Everything the report shows; read from a run directory alone.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Summary {
+    /// `config.toml` as written.
+    pub config: String,
+    /// `scores.json`.
+    pub scores: Scores,
+    /// Training curves.
+    pub curves: Vec<Curve>,
+    /// Original first, then oracles, then methods in the run's order.
+    pub outputs: Vec<ModelOutput>,
+    /// Sample images.
+    pub samples: SampleImages,
+    /// Method name → one-line summary, for the legend.
+    pub legend: Vec<(String, String)>,
+}
