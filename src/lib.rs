@@ -1,1 +1,31 @@
-//! x
+//! Make a trained classifier forget one class and learn another in its place, and show whether the old class was erased or only hidden.
+//!
+//! # Layout
+//! The straight line that `main.rs` follows, each stage consuming the value of the one before:
+//!
+//! ```text
+//! config ─► device ─► data ─► SwapTask ─► Run::create ─► train original ─► oracles ─► method.apply ─► audits ─► report
+//! ```
+//!
+//! - [`data`]: labelled images, class maps, the swap's retain, forget and learn sets.
+//! - [`model`]: classifiers as stages with cuts; architectures; checkpoints.
+
+pub mod context;
+pub mod data;
+pub mod error;
+pub mod events;
+pub mod model;
+pub mod output;
+pub mod rng;
+pub mod stats;
+pub mod summary;
+pub mod train;
+
+/// Lower-case hex.
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut s, b| {
+        let _ = write!(s, "{b:02x}");
+        s
+    })
+}

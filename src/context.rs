@@ -1,0 +1,214 @@
+//! What a unit of work (a training, a method, an audit) is given beside its data: seed, device, settings, reporting, a cost meter.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use burn::optim::{AdamConfig, ModuleOptimizer, SgdConfig, decay::WeightDecayConfig, momentum::MomentumConfig};
+use burn::tensor::Device;
+use serde::{Deserialize, Serialize};
+
+use crate::data::augment::Augmentation;
+use crate::data::{Batches, Dataset, Labelled, Normalisation};
+use crate::error::{Error, Result};
+use crate::output::Output;
+use crate::summary::EpochRow;
+
+/// How a network is trained.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrainSettings {
+    /// Passes over the training set.
+    pub epochs: usize,
+    /// Images a step.
+    pub batch: usize,
+    /// Learning rate of the first step.
+    pub lr: f64,
+    /// The optimiser.
+    pub optimiser: OptimiserKind,
+    /// How the learning rate changes over the training.
+    pub schedule: Schedule,
+    /// L2 penalty added to the gradient.
+    pub weight_decay: f64,
+}
+
+/// Optimisers by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum OptimiserKind {
+    /// Adam, betas 0.9/0.999, eps 1e-8 (Kingma & Ba 2015; the notebook's).
+    Adam,
+    /// Stochastic gradient descent with momentum 0.9.
+    Sgd,
+}
+
+/// Learning-rate schedules by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Schedule {
+    /// The same at every step (the notebook's).
+    Constant,
+    /// Half a cosine from the first rate to 0 (Loshchilov & Hutter 2017, eq. 5, one period).
+    Cosine,
+}
+
+impl TrainSettings {
+    /// Refuses what can't train.
+    pub fn check(&self) -> Result<()> {
+        if self.epochs == 0 {
+            return Err(Error::input("epochs", "0: nothing would be trained", "use 1 or more"));
+        }
+        if self.batch < 2 {
+            return Err(Error::input("batch", format!("{}: normalisation needs two images a batch", self.batch), "use 2 or more"));
+        }
+        if !(self.lr.is_finite() && self.lr > 0.0) {
+            return Err(Error::input("lr", format!("{} is no learning rate", self.lr), "use a positive number, 1e-3 for Adam"));
+        }
+        if !(self.weight_decay.is_finite() && self.weight_decay >= 0.0) {
+            return Err(Error::input("weight-decay", format!("{} is no weight decay", self.weight_decay), "use 0 or a small positive number"));
+        }
+        Ok(())
+    }
+
+    /// A fresh optimiser.
+    pub fn optimiser(&self) -> ModuleOptimizer {
+        let decay = (self.weight_decay > 0.0).then(|| WeightDecayConfig::new(self.weight_decay as f32));
+        match self.optimiser {
+            OptimiserKind::Adam => adam(decay),
+            OptimiserKind::Sgd => {
+                SgdConfig::new().with_weight_decay(decay).with_momentum(Some(MomentumConfig::new().with_momentum(0.9).with_dampening(0.0))).init()
+            }
+        }
+    }
+
+    /// Learning rate at step `step` of `steps`.
+    pub fn rate(&self, step: usize, steps: usize) -> f64 {
+        match self.schedule {
+            Schedule::Constant => self.lr,
+            Schedule::Cosine => self.lr * 0.5 * (1.0 + (std::f64::consts::PI * step as f64 / steps.max(1) as f64).cos()),
+        }
+    }
+}
+
+/// Adam with betas 0.9/0.999 and eps 1e-8 (burn's own default is 1e-5).
+pub fn adam(decay: Option<WeightDecayConfig>) -> ModuleOptimizer {
+    AdamConfig::new().with_beta_1(0.9).with_beta_2(0.999).with_epsilon(1e-8).with_weight_decay(decay).init()
+}
+
+/// How images become tensors.
+#[derive(Debug, Clone)]
+pub struct Pipeline {
+    /// Applied to training batches; none to train on images as they are.
+    pub augmentation: Augmentation,
+    /// Applied to every batch.
+    pub normalisation: Normalisation,
+}
+
+impl Pipeline {
+    /// The pipeline of `dataset`, with its augmentation where `augment`.
+    pub fn of(dataset: &Dataset, augment: bool) -> Self {
+        let augmentation = if augment { dataset.augmentation.clone() } else { Augmentation::none() };
+        Self { augmentation, normalisation: dataset.normalisation.clone() }
+    }
+}
+
+/// Counts passes: a training step on an image is one, a forward pass alone a third (the backward pass costs two forward ones).
+#[derive(Debug, Clone, Default)]
+pub struct CostMeter {
+    image_passes: f64,
+}
+
+impl CostMeter {
+    /// `images` went forward and backward.
+    pub fn trained(&mut self, images: usize) {
+        self.image_passes += images as f64;
+    }
+
+    /// `images` went forward only.
+    pub fn forwarded(&mut self, images: usize) {
+        self.image_passes += images as f64 / 3.0;
+    }
+
+    /// Passes over a training set of `images`.
+    pub fn passes_over(&self, images: usize) -> f64 {
+        self.image_passes / images.max(1) as f64
+    }
+}
+
+/// Where a unit reports to: the terminal and the run's event log. Units may run at the same time.
+#[derive(Debug, Clone)]
+pub struct Reporter {
+    output: Output,
+    events: Option<Arc<Mutex<crate::events::EventLog>>>,
+}
+
+impl Reporter {
+    /// To the terminal only.
+    pub fn new(output: Output) -> Self {
+        Self { output, events: None }
+    }
+
+    /// To the terminal and to the log at `path`, which is appended to.
+    pub fn with_events(output: Output, path: PathBuf) -> Result<Self> {
+        Ok(Self { output, events: Some(Arc::new(Mutex::new(crate::events::EventLog::open(path)?))) })
+    }
+
+    /// The terminal.
+    pub fn output(&self) -> &Output {
+        &self.output
+    }
+
+    /// Appends an event; `fields` is a JSON object.
+    pub fn event(&self, stage: &str, model: &str, fields: serde_json::Value) -> Result<()> {
+        match &self.events {
+            Some(log) => log.lock().unwrap_or_else(std::sync::PoisonError::into_inner).append(stage, model, fields),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Given to every training, method and audit.
+#[derive(Debug)]
+pub struct Context {
+    /// Name of the model being made or audited, for progress and events.
+    pub model: String,
+    /// The unit's own seed.
+    pub seed: u64,
+    /// The device, without autodiff.
+    pub device: Device,
+    /// How the original was trained.
+    pub settings: TrainSettings,
+    /// How images become tensors.
+    pub pipeline: Pipeline,
+    /// Where to report.
+    pub reporter: Reporter,
+    /// What was spent.
+    pub cost: CostMeter,
+}
+
+impl Context {
+    /// Shuffled, augmented training batches of epoch `epoch`, on the autodiff device.
+    pub fn training_batches<'a>(&'a self, data: &'a Labelled, batch: usize, epoch: usize) -> Batches<'a> {
+        let device = self.device.clone().autodiff();
+        Batches::shuffled(data, batch, &self.pipeline.normalisation, Some(&self.pipeline.augmentation), (self.seed, epoch as u64), &device)
+    }
+
+    /// Batches in order, not augmented, off the graph.
+    pub fn plain_batches<'a>(&'a self, data: &'a Labelled, batch: usize) -> Batches<'a> {
+        Batches::in_order(data, batch, &self.pipeline.normalisation, &self.device)
+    }
+
+    /// A progress bar for `epochs` epochs of `batches` batches.
+    pub fn bar(&self, epochs: usize, batches: usize) -> crate::output::Bar {
+        self.reporter.output().bar(&self.model, epochs, batches)
+    }
+
+    /// Logs a finished epoch.
+    pub fn epoch_done(&self, row: &EpochRow) -> Result<()> {
+        let fields = serde_json::to_value(row).map_err(|e| Error::failed("events", e.to_string(), "report this as a bug"))?;
+        self.reporter.event("epoch", &self.model, fields)
+    }
+
+    /// Fails once Ctrl-C was pressed; called between batches.
+    pub fn check_interrupt(&self) -> Result<()> {
+        self.reporter.output().check_interrupt()
+    }
+}

@@ -1,0 +1,163 @@
+//! Checkpoints: safetensors files whose metadata says what the model is and where it came from.
+//!
+//! Layouts and names are torch's (linear weights out×in), so that the files open in Python as they are. Written to a temporary
+//! file beside the target and renamed, so that no reader ever sees half a checkpoint. Nothing in a file is executed.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::Write;
+use std::path::Path;
+
+use burn::tensor::Device;
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::{Deserialize, Serialize};
+
+use super::{Classifier, tensors::NamedTensor};
+use crate::data::{ClassId, ClassMap};
+use crate::error::{Error, Result};
+
+/// Version of the metadata below.
+pub const FORMAT: u32 = 1;
+
+/// What a checkpoint says about itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Metadata {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// Name of the architecture.
+    pub architecture: String,
+    /// Channels, height, width of an image.
+    pub input: [usize; 3],
+    /// Name of the data set.
+    pub dataset: String,
+    /// Label of each slot.
+    pub class_map: Vec<u16>,
+    /// Name of each slot's class.
+    pub class_names: Vec<String>,
+    /// How it was made: `train`, `oracle`, or the method's name.
+    pub made_by: String,
+    /// Seed of its training.
+    pub seed: u64,
+    /// Hash of everything that determines it.
+    pub config_hash: String,
+    /// SHA-256 of the files that it was made from.
+    pub parents: Vec<String>,
+    /// Version of this crate.
+    pub version: String,
+}
+
+impl Metadata {
+    /// The class map, checked.
+    pub fn classes(&self) -> Result<ClassMap> {
+        ClassMap::new(self.class_map.iter().map(|c| ClassId(*c)).collect())
+    }
+}
+
+const KEY: &str = "unlearn";
+
+/// Writes `model` to `path`, atomically. Returns the SHA-256 of the file in hex.
+pub fn save(path: &Path, model: &Classifier, metadata: &Metadata) -> Result<String> {
+    let tensors = model.tensors();
+    let bytes: Vec<(String, Vec<usize>, Vec<u8>)> = tensors
+        .iter()
+        .map(|t| {
+            let (shape, values) = transposed(t.shape.clone(), &t.values);
+            (t.name.clone(), shape, values.iter().flat_map(|v| v.to_le_bytes()).collect())
+        })
+        .collect();
+    let views = bytes.iter().map(|(name, shape, data)| {
+        let view = TensorView::new(Dtype::F32, shape.clone(), data).map_err(|e| Error::failed(path.display().to_string(), e.to_string(), "report this as a bug"));
+        view.map(|v| (name.clone(), v))
+    });
+    let views: Vec<(String, TensorView<'_>)> = views.collect::<Result<_>>()?;
+    // One key that holds everything: a map of several keys would be written in no fixed order, and equal models must be equal files.
+    let json = serde_json::to_string(metadata).map_err(|e| Error::failed("metadata", e.to_string(), "report this as a bug"))?;
+    let file = safetensors::serialize(views, Some(HashMap::from([(KEY.to_string(), json)])))
+        .map_err(|e| Error::failed(path.display().to_string(), e.to_string(), "report this as a bug"))?;
+    write_atomically(path, &file)?;
+    Ok(sha256(&file))
+}
+
+/// Reads a checkpoint: the model in inference mode, its metadata and the file's SHA-256.
+///
+/// # Errors
+/// A file that is no safetensors file or none of ours, a newer format, missing, surplus or misshapen tensors, NaN or infinite weights.
+pub fn load(path: &Path, device: &Device) -> Result<(Classifier, Metadata, String)> {
+    let bytes = std::fs::read(path).map_err(Error::io(path))?;
+    let at = path.display().to_string();
+    let metadata = metadata_of(&at, &bytes)?;
+    let map = metadata.classes()?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|e| not_safetensors(&at, &e.to_string()))?;
+    let model = Classifier::zeros(&metadata.architecture, metadata.input, map.len(), device)?;
+    let mut found: BTreeMap<String, Vec<f32>> = BTreeMap::new();
+    let damaged = "the file is damaged or was edited; make it again";
+    for NamedTensor { name, shape, .. } in model.tensors() {
+        let tensor = file.tensor(&name).map_err(|_| Error::input(&at, format!("tensor `{name}` of {} is missing", metadata.architecture), damaged))?;
+        let (want, _) = transposed(shape.clone(), &[]);
+        if tensor.dtype() != Dtype::F32 || tensor.shape() != want {
+            return Err(Error::input(
+                &at,
+                format!("tensor `{name}` is {:?} of shape {:?}, {} needs F32 of shape {want:?}", tensor.dtype(), tensor.shape(), metadata.architecture),
+                damaged,
+            ));
+        }
+        let values: Vec<f32> = tensor.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+        if let Some(bad) = values.iter().find(|v| !v.is_finite()) {
+            return Err(Error::input(&at, format!("tensor `{name}` holds {bad}"), "the training diverged; train again with a smaller learning rate"));
+        }
+        found.insert(name, transposed(want, &values).1);
+    }
+    if let Some(extra) = file.names().into_iter().find(|n| !found.contains_key(*n)) {
+        return Err(Error::input(&at, format!("tensor `{extra}` does not belong to {}", metadata.architecture), damaged));
+    }
+    Ok((model.with_tensors(&found), metadata, sha256(&bytes)))
+}
+
+/// Metadata and (name, dtype, shape) of every tensor, without building the model: what `inspect` shows.
+pub fn inspect(path: &Path) -> Result<(Metadata, Vec<(String, String, Vec<usize>)>, String)> {
+    let bytes = std::fs::read(path).map_err(Error::io(path))?;
+    let at = path.display().to_string();
+    let metadata = metadata_of(&at, &bytes)?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|e| not_safetensors(&at, &e.to_string()))?;
+    let mut rows: Vec<_> = file.tensors().into_iter().map(|(n, t)| (n, format!("{:?}", t.dtype()), t.shape().to_vec())).collect();
+    rows.sort();
+    Ok((metadata, rows, sha256(&bytes)))
+}
+
+fn metadata_of(at: &str, bytes: &[u8]) -> Result<Metadata> {
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| not_safetensors(at, &e.to_string()))?;
+    let json = header.metadata().as_ref().and_then(|m| m.get(KEY)).ok_or_else(|| {
+        Error::input(at, "a safetensors file, but not one of `unlearn` (its metadata has no `unlearn` entry)", "give a checkpoint that `unlearn train` wrote")
+    })?;
+    let format = serde_json::from_str::<serde_json::Value>(json).ok().and_then(|v| v.get("format").and_then(serde_json::Value::as_u64));
+    if format != Some(u64::from(FORMAT)) {
+        let found = format.map_or("none".to_string(), |f| f.to_string());
+        return Err(Error::input(at, format!("checkpoint format {found}, this version reads {FORMAT}"), "use the version of unlearn that wrote it"));
+    }
+    serde_json::from_str(json).map_err(|e| Error::input(at, format!("unreadable metadata: {e}"), "the file is damaged or was edited; make it again"))
+}
+
+fn not_safetensors(at: &str, why: &str) -> Error {
+    Error::input(at, format!("not a safetensors file ({why})"), "give a checkpoint that `unlearn train` wrote")
+}
+
+/// Torch keeps linear weights out×in, burn in×out; everything else alike. Empty values stand for "shape only".
+fn transposed(shape: Vec<usize>, values: &[f32]) -> (Vec<usize>, Vec<f32>) {
+    let [rows, columns] = shape[..] else { return (shape, values.to_vec()) };
+    let values = if values.is_empty() { vec![] } else { (0..columns).flat_map(|c| (0..rows).map(move |r| values[r * columns + c])).collect() };
+    (vec![columns, rows], values)
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    use sha2::{Digest, Sha256};
+    crate::hex(&Sha256::digest(bytes))
+}
+
+/// Writes `bytes` beside `path` and renames, so that a crash leaves the old file or the new one, never half of one.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(Error::io(folder))?;
+    file.write_all(bytes).map_err(Error::io(path))?;
+    file.persist(path).map_err(|e| Error::io(path)(e.error))?;
+    Ok(())
+}

@@ -1,0 +1,139 @@
+//! Classifiers as a list of named stages and a linear head, so that every boundary between stages is a *cut* that audits can read
+//! and methods can train from.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `mod` | [`Classifier`], [`Cut`], [`Activations`] |
+//! | `layers` | the layers that stages are made of |
+//! | `arch/` | the registry [`ARCHITECTURES`](arch::ARCHITECTURES), one architecture a file |
+//! | `tensors` | named parameters and buffers: reading, writing, freezing, hashing |
+//! | `checkpoint` | safetensors files with metadata |
+
+pub mod arch;
+pub mod checkpoint;
+pub mod layers;
+pub mod tensors;
+
+use std::sync::Arc;
+
+use burn::module::Module;
+use burn::nn::{Initializer, Linear, LinearConfig};
+use burn::tensor::{Device, Tensor};
+
+use crate::error::Result;
+use layers::Layer;
+
+/// A boundary between stages: 0 is the input, k is after stage k; the last one is before the head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Cut(pub usize);
+
+/// Activations at a cut, N×C×H×W (N×F×1×1 once flattened).
+#[derive(Debug, Clone)]
+pub struct Activations(pub Tensor<4>);
+
+/// What determines a classifier's shape.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Spec {
+    /// Name of the architecture.
+    pub architecture: String,
+    /// Channels, height, width of an image.
+    pub input: [usize; 3],
+    /// Rows of the head.
+    pub slots: usize,
+    /// Name of every stage, in order.
+    pub stage_names: Vec<String>,
+    /// Activation shape at every cut, from the input to before the head.
+    pub cut_shapes: Vec<[usize; 3]>,
+}
+
+/// A stage: layers one after the other.
+#[derive(Module, Debug)]
+pub struct Stage {
+    layers: Vec<Layer>,
+}
+
+/// Stages and a linear head.
+///
+/// A value of this type is always in inference mode, off the autodiff graph. Trainings turn it over with burn's
+/// [`Module::train`] and back with [`Module::valid`]; both give fresh running statistics, which a plain clone would share.
+#[derive(Module, Debug)]
+pub struct Classifier {
+    stages: Vec<Stage>,
+    head: Linear,
+    #[module(skip)]
+    spec: Arc<Spec>,
+}
+
+impl Classifier {
+    /// A classifier of `architecture` with weights drawn from the stream `init` of `seed`: uniform ±1/√fan_in for weights and
+    /// biases, PyTorch's default (He et al. 2015, eq. 14 with a = √5).
+    ///
+    /// # Errors
+    /// An unknown architecture, or an input too small for it.
+    pub fn new(architecture: &str, input: [usize; 3], slots: usize, seed: u64, device: &Device) -> Result<Self> {
+        Ok(Self::zeros(architecture, input, slots, device)?.reset(seed, |_| true))
+    }
+
+    /// The same with all weights zero: what a checkpoint is loaded into.
+    pub fn zeros(architecture: &str, input: [usize; 3], slots: usize, device: &Device) -> Result<Self> {
+        let stages = arch::stages(architecture, input)?;
+        let mut shape = input;
+        let mut cut_shapes = vec![input];
+        let mut built = Vec::with_capacity(stages.len());
+        let mut stage_names = Vec::with_capacity(stages.len());
+        for (name, specs) in stages {
+            let (layers, out) = layers::init_all(&specs, shape, device);
+            shape = out;
+            cut_shapes.push(out);
+            stage_names.push(name.to_string());
+            built.push(Stage { layers });
+        }
+        let head = LinearConfig::new(shape.iter().product(), slots).with_initializer(Initializer::Zeros).init(device);
+        let spec = Arc::new(Spec { architecture: architecture.into(), input, slots, stage_names, cut_shapes });
+        Ok(Self { stages: built, head, spec })
+    }
+
+    /// Architecture, shapes and names.
+    pub fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    /// Every cut, from the input to before the head.
+    pub fn cuts(&self) -> Vec<Cut> {
+        (0..=self.stages.len()).map(Cut).collect()
+    }
+
+    /// `input` or the name of the stage before the cut.
+    pub fn cut_name(&self, cut: Cut) -> &str {
+        match cut.0 {
+            0 => "input",
+            k => &self.spec.stage_names[k - 1],
+        }
+    }
+
+    /// The head: weight F×K, bias K.
+    pub fn head(&self) -> &Linear {
+        &self.head
+    }
+
+    /// From images, N×C×H×W, to the activations at a cut.
+    pub fn activations(&self, images: Tensor<4>, at: Cut) -> Activations {
+        self.advance(Activations(images), Cut(0), at)
+    }
+
+    /// From one cut to a later one.
+    pub fn advance(&self, activations: Activations, from: Cut, to: Cut) -> Activations {
+        Activations(self.stages[from.0..to.0].iter().fold(activations.0, |x, s| layers::forward_all(&s.layers, x)))
+    }
+
+    /// From a cut to logits, N×K.
+    pub fn resume(&self, activations: Activations, from: Cut) -> Tensor<2> {
+        let features = self.advance(activations, from, Cut(self.stages.len()));
+        self.head.forward(features.0.flatten::<2>(1, 3))
+    }
+
+    /// From images, N×C×H×W, to logits, N×K.
+    pub fn logits(&self, images: Tensor<4>) -> Tensor<2> {
+        self.resume(Activations(images), Cut(0))
+    }
+}
