@@ -122,6 +122,11 @@ impl CostMeter {
         self.image_passes += images as f64;
     }
 
+    /// `images` went forward and backward through `share` of the network's arithmetic only.
+    pub fn trained_part(&mut self, images: usize, share: f64) {
+        self.image_passes += images as f64 * share;
+    }
+
     /// `images` went forward only.
     pub fn forwarded(&mut self, images: usize) {
         self.image_passes += images as f64 / 3.0;

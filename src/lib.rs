@@ -10,13 +10,17 @@
 //! - [`data`]: labelled images, class maps, the swap's retain, forget and learn sets.
 //! - [`model`]: classifiers as stages with cuts; architectures; checkpoints.
 
+pub mod audit;
 pub mod context;
 pub mod data;
 pub mod error;
 pub mod events;
+pub mod imitation;
+pub mod method;
 pub mod model;
 pub mod output;
 pub mod rng;
+pub mod saliency;
 pub mod stats;
 pub mod summary;
 pub mod train;

@@ -140,6 +140,24 @@ pub fn frobenius_distance(a: &[Vec<f64>], b: &[Vec<f64>]) -> f64 {
     a.iter().flatten().zip(b.iter().flatten()).map(|(x, y)| (x - y).powi(2)).sum::<f64>().sqrt()
 }
 
+/// P(|t| > x) for Student's t with `dof` degrees of freedom, by the finite sums of Abramowitz & Stegun 26.7.3 and 26.7.4.
+pub fn student_two_sided(x: f64, dof: usize) -> f64 {
+    let theta = (x / (dof as f64).sqrt()).atan();
+    let (sin, cos) = theta.sin_cos();
+    // Σ cos^k θ · (2·4·…)/(3·5·…) for odd, (1·3·…)/(2·4·…) for even degrees of freedom
+    let odd = dof % 2 == 1;
+    let mut term = if odd { cos } else { 1.0 };
+    let mut sum = 0.0;
+    let mut k = if odd { 1 } else { 0 };
+    while k + 2 <= dof {
+        sum += term;
+        term *= cos * cos * (k + 1) as f64 / (k + 2) as f64;
+        k += 2;
+    }
+    let inside = if odd { 2.0 / std::f64::consts::PI * (theta + sin * sum) } else { sin * sum };
+    1.0 - inside
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -176,6 +194,14 @@ mod tests {
     fn total_variation_of_disjoint_and_equal() {
         assert_eq!(total_variation(&[1.0, 0.0], &[0.0, 1.0]), 1.0);
         assert_eq!(total_variation(&[0.3, 0.7], &[0.3, 0.7]), 0.0);
+    }
+
+    #[test]
+    fn student_tails_match_scipy() {
+        // scipy.stats.t.sf(x, dof) * 2, SciPy 1.11
+        for (x, dof, p) in [(2.0, 1, 0.295_167_2), (2.0, 2, 0.183_503_4), (2.0, 3, 0.139_326_0), (2.0, 4, 0.116_116_5), (2.0, 9, 0.076_553_9), (6.0, 2, 0.026_671_4)] {
+            assert!((student_two_sided(x, dof) - p).abs() < 1e-5, "{x} {dof}: {}", student_two_sided(x, dof));
+        }
     }
 
     #[test]

@@ -110,10 +110,10 @@ pub struct Score {
     pub gap: Option<f64>,
     /// gap / oracle_sd.
     pub z: Option<f64>,
-    /// |gap| ≤ max(tolerance, 2·sd·√(1+1/oracles)); null where no verdict is possible.
+    /// |gap| ≤ max(tolerance, 2·sd·√(1+1/oracles)); null where that can't be said.
     pub within: Option<bool>,
-    /// The metric's tolerance, in its unit.
-    pub tolerance: f64,
+    /// The metric's tolerance, in its unit; null for figures that are shown but not judged.
+    pub tolerance: Option<f64>,
 }
 
 impl Score {

@@ -4,7 +4,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rand::seq::SliceRandom;
 use rayon::prelude::*;
 
-use super::{ClassMap, Normalisation, Samples, Slot, augment::Augmentation};
+use super::{ClassId, ClassMap, Normalisation, Samples, Slot, augment::Augmentation};
 use crate::rng;
 
 /// Samples with the slot that each is to be trained towards; `None` marks a sample of a class that the head has no slot for
@@ -42,6 +42,15 @@ pub struct Batch {
     pub images: Tensor<4>,
     /// N slots.
     pub slots: Vec<Option<Slot>>,
+    /// N classes.
+    pub classes: Vec<ClassId>,
+}
+
+impl Batch {
+    /// The slots that `map` gives to the samples whose class `chosen` names; none for the others.
+    pub fn slots_of(&self, map: &ClassMap, chosen: impl Fn(ClassId) -> bool) -> Vec<Option<Slot>> {
+        self.classes.iter().map(|c| chosen(*c).then(|| map.slot(*c)).flatten()).collect()
+    }
 }
 
 /// One pass over labelled samples.
@@ -114,6 +123,7 @@ impl Iterator for Batches<'_> {
             }
         });
         let slots = picked.iter().map(|i| self.data.slots[*i as usize]).collect();
-        Some(Batch { images: Tensor::from_data(TensorData::new(pixels, [picked.len(), c, h, w]), &self.device), slots })
+        let classes = picked.iter().map(|i| samples.class(*i as usize)).collect();
+        Some(Batch { images: Tensor::from_data(TensorData::new(pixels, [picked.len(), c, h, w]), &self.device), slots, classes })
     }
 }

@@ -83,6 +83,12 @@ impl SwapTask {
         Self { retain: lock(&self.retain), forget: lock(&self.forget), learn: self.learn.as_ref().map(lock), ..self.clone() }
     }
 
+    /// The classes that the head stands for while a method works: those after the swap; for plain unlearning still those before it,
+    /// since the old row is only taken out of the finished model.
+    pub fn working(&self) -> &ClassMap {
+        if self.learn.is_some() { &self.after } else { &self.before }
+    }
+
     /// Training samples of retain ∪ learn: what a retrained model trains on.
     pub fn retain_and_learn(&self) -> Result<Samples> {
         let retain = self.retain.train.samples()?;

@@ -88,6 +88,17 @@ impl LayerSpec {
         }
     }
 
+    /// Multiply-adds of one image's forward pass, for cost shares; what is not a convolution or a matrix counts nothing.
+    pub fn macs(&self, input: [usize; 3]) -> u64 {
+        let [out, h, w] = self.output(input).map(|d| d as u64);
+        match self {
+            Self::Conv { kernel, .. } => out * h * w * (input[0] * kernel * kernel) as u64,
+            Self::Linear(_) => out * input.iter().product::<usize>() as u64,
+            Self::Residual(body, shortcut) => macs_all(body, input) + macs_all(shortcut, input),
+            _ => 0,
+        }
+    }
+
     /// The layer with zero weights (the crate's own streams fill them) and its output shape.
     pub fn init(&self, input: [usize; 3], device: &Device) -> (Layer, [usize; 3]) {
         let zeros = Initializer::Zeros;
@@ -110,6 +121,18 @@ impl LayerSpec {
         };
         (layer, self.output(input))
     }
+}
+
+/// Multiply-adds of `specs` one after the other.
+pub fn macs_all(specs: &[LayerSpec], mut shape: [usize; 3]) -> u64 {
+    specs
+        .iter()
+        .map(|spec| {
+            let macs = spec.macs(shape);
+            shape = spec.output(shape);
+            macs
+        })
+        .sum()
 }
 
 /// Layers of `specs` one after the other, and their output shape.

@@ -44,6 +44,15 @@ pub struct Spec {
     pub stage_names: Vec<String>,
     /// Activation shape at every cut, from the input to before the head.
     pub cut_shapes: Vec<[usize; 3]>,
+    /// Multiply-adds of one image's forward pass through each stage, then through the head.
+    pub macs: Vec<u64>,
+}
+
+impl Spec {
+    /// Share of a whole pass's arithmetic that lies above `cut`.
+    pub fn share_above(&self, cut: Cut) -> f64 {
+        self.macs[cut.0..].iter().sum::<u64>() as f64 / self.macs.iter().sum::<u64>() as f64
+    }
 }
 
 /// A stage: layers one after the other.
@@ -81,15 +90,18 @@ impl Classifier {
         let mut cut_shapes = vec![input];
         let mut built = Vec::with_capacity(stages.len());
         let mut stage_names = Vec::with_capacity(stages.len());
+        let mut macs = Vec::with_capacity(stages.len() + 1);
         for (name, specs) in stages {
+            macs.push(layers::macs_all(&specs, shape));
             let (layers, out) = layers::init_all(&specs, shape, device);
             shape = out;
             cut_shapes.push(out);
             stage_names.push(name.to_string());
             built.push(Stage { layers });
         }
+        macs.push((shape.iter().product::<usize>() * slots) as u64);
         let head = LinearConfig::new(shape.iter().product(), slots).with_initializer(Initializer::Zeros).init(device);
-        let spec = Arc::new(Spec { architecture: architecture.into(), input, slots, stage_names, cut_shapes });
+        let spec = Arc::new(Spec { architecture: architecture.into(), input, slots, stage_names, cut_shapes, macs });
         Ok(Self { stages: built, head, spec })
     }
 

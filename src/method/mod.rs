@@ -1,0 +1,132 @@
+//! Unlearning methods: one file each, listed in [`METHODS`].
+//!
+//! To add one: a file with a parameter struct, its `impl Method` and an `ENTRY`; one `mod` line and one line in [`METHODS`] here.
+//! Help, `unlearn list methods`, the report's legend and the test sweep over every method and audit read the slice.
+
+mod finetune;
+mod gradient_ascent;
+mod head_distil;
+mod logit_mask;
+mod masked_weights;
+mod random_layers;
+mod retrain;
+
+use std::fmt::Debug;
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::context::Context;
+use crate::data::{Needs, SwapTask};
+use crate::error::{Error, Result, did_you_mean};
+use crate::model::Classifier;
+
+/// A procedure that turns the original model into one without the old class.
+pub trait Method: Debug + Send + Sync {
+    /// The swapped model, made from `original` by value, so that nothing can touch the caller's copy.
+    ///
+    /// The result has the head of [`SwapTask::working`]. What the method spends beside training steps it counts in `ctx.cost`.
+    fn apply(&self, original: Classifier, task: &SwapTask, ctx: &mut Context) -> Result<Classifier>;
+
+    /// Refuses parameters that can't work; called before any work.
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// What the registry knows of a method.
+#[derive(Debug)]
+pub struct MethodEntry {
+    /// Name on the command line and of its model.
+    pub name: &'static str,
+    /// One line.
+    pub summary: &'static str,
+    /// Where it comes from.
+    pub paper: Option<&'static str>,
+    /// Which sets it may open.
+    pub needs: Needs,
+    /// True for the cheats that only hide the old class, kept as negative controls.
+    pub control: bool,
+    /// Its parameters with their default values.
+    pub defaults: fn() -> toml::Table,
+    /// Builds it from parameters (those absent take their defaults).
+    pub build: fn(&toml::Table) -> Result<Box<dyn Method>>,
+}
+
+/// Every method.
+pub const METHODS: &[&MethodEntry] = &[
+    &retrain::ENTRY,
+    &finetune::ENTRY,
+    &gradient_ascent::ENTRY,
+    &masked_weights::ENTRY,
+    &random_layers::ENTRY,
+    &logit_mask::ENTRY,
+    &head_distil::ENTRY,
+];
+
+/// The entry called `name`.
+pub fn find(name: &str) -> Result<&'static MethodEntry> {
+    METHODS
+        .iter()
+        .find(|m| m.name == name)
+        .copied()
+        .ok_or_else(|| Error::input(format!("method `{name}`"), "no such method", did_you_mean(name, METHODS.iter().map(|m| m.name))))
+}
+
+/// Defaults of a parameter struct, as a table.
+fn defaults<P: Default + Serialize>() -> toml::Table {
+    toml::Table::try_from(P::default()).unwrap_or_default()
+}
+
+/// A method from its parameters: unknown keys are refused with the nearest valid one, values are checked.
+fn build<P: Method + Default + Serialize + DeserializeOwned + 'static>(name: &str, given: &toml::Table) -> Result<Box<dyn Method>> {
+    let mut table = defaults::<P>();
+    for (key, value) in given {
+        if !table.contains_key(key) {
+            let remedy = if table.is_empty() { "it has no parameters".to_string() } else { did_you_mean(key, table.keys().map(String::as_str)) };
+            return Err(Error::input(format!("[method.{name}] {key}"), "no such parameter", remedy));
+        }
+        // `1` is what people write for a floating-point 1.0.
+        let value = match (&table[key], value) {
+            (toml::Value::Float(_), toml::Value::Integer(i)) => toml::Value::Float(*i as f64),
+            _ => value.clone(),
+        };
+        table.insert(key.clone(), value);
+    }
+    let method: P = table.try_into().map_err(|e: toml::de::Error| Error::input(format!("[method.{name}]"), e.message(), "see `unlearn list methods`"))?;
+    method.check()?;
+    Ok(Box::new(method))
+}
+
+/// Fails unless `value` is in `range`; for `check`.
+fn in_range(method: &str, key: &str, value: f64, range: std::ops::RangeInclusive<f64>) -> Result<()> {
+    if range.contains(&value) {
+        return Ok(());
+    }
+    Err(Error::input(format!("[method.{method}] {key}"), format!("{value} is out of range"), format!("use {} to {}", range.start(), range.end())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_registry_is_sound() {
+        let names: std::collections::BTreeSet<&str> = METHODS.iter().map(|m| m.name).collect();
+        assert_eq!(names.len(), METHODS.len(), "names are unique");
+        for m in METHODS {
+            assert!(!m.summary.is_empty() && !m.summary.contains('\n'), "{}: a one-line summary", m.name);
+            (m.build)(&toml::Table::new()).unwrap_or_else(|e| panic!("{}: its defaults must build: {e}", m.name));
+            assert!(m.name.chars().all(|c| c.is_ascii_lowercase() || c == '-'), "{}", m.name);
+        }
+    }
+
+    #[test]
+    fn unknown_parameters_are_refused_with_the_nearest() {
+        let table: toml::Table = toml::from_str("epoch = 3").expect("valid TOML");
+        let error = (finetune::ENTRY.build)(&table).expect_err("no such key");
+        assert!(error.to_string().contains("did you mean `epochs`?"), "{error}");
+        let table: toml::Table = toml::from_str("lr = \"fast\"").expect("valid TOML");
+        let error = (finetune::ENTRY.build)(&table).expect_err("not a number");
+        assert!(error.to_string().contains("[method.finetune]"), "{error}");
+    }
+}
