@@ -1,0 +1,120 @@
+//! A run as a Markdown table, for terminals and READMEs: the headline and the verdicts.
+
+use super::headline::{Column, columns, mark, share_of};
+use super::models::{Model, Models};
+use super::text::{UNDEFINED, bare, gap, share, spread};
+use super::{guide, verdict};
+use crate::summary::{ModelKind, Score, Summary};
+
+/// Heading of the cost column.
+pub const COST: &str = "cost, % of a retraining ↓";
+
+/// What the signs in a table mean.
+pub const SIGNS: &str = "↑ higher is better, ↓ lower is better, ≈ closer to the oracles is better. \
+    In brackets: the gap to the mean of the run’s oracles; ✓ within their band, ▲ above it, ▼ below it.";
+
+/// The question, the warnings and a table with a row a model. Aligned, so that it reads well unrendered too.
+pub fn markdown(summary: &Summary) -> String {
+    let models = Models::of(summary);
+    let columns = columns(summary);
+    let mut heading = vec!["model".to_owned(), "verdict".to_owned(), "within".to_owned()];
+    heading.extend(columns.iter().map(Column::brief));
+    heading.push(COST.to_owned());
+
+    let mut rows: Vec<Vec<String>> = models.of_kind(ModelKind::Original).map(|m| row(summary, &models, &columns, m)).collect();
+    rows.extend(oracle_row(&models, &columns));
+    rows.extend(models.judged().map(|m| row(summary, &models, &columns, m)));
+
+    let mut out = format!("**{}**\n\n", inline(&guide::question(summary, &models)));
+    for warning in &summary.scores.warnings {
+        out += &format!("> **Warning:** {}\n\n", inline(warning));
+    }
+    out += &table(&heading, &rows, 2);
+    out += &format!("\n{SIGNS} This is evidence, not a certificate.\n");
+    out
+}
+
+fn row(summary: &Summary, models: &Models, columns: &[Column], model: &Model) -> Vec<String> {
+    let name = match model.kind {
+        ModelKind::Control => format!("{} (negative control)", model.name),
+        _ => model.name.to_owned(),
+    };
+    let mut cells = vec![name];
+    cells.extend(verdict_cells(models, model.name));
+    cells.extend(columns.iter().map(|c| cell(c.of(models, model.name))));
+    cells.push(share(share_of(summary, model.name)));
+    cells
+}
+
+/// Verdict word with its sign, and `x of y`.
+pub fn verdict_cells(models: &Models, model: &str) -> [String; 2] {
+    match models.verdict(model).filter(|v| v.audits_total > 0) {
+        Some(v) => [format!("{} {}", verdict::look(&v.verdict).sign, v.verdict), format!("{} of {}", v.audits_within, v.audits_total)],
+        None if models.of_kind(ModelKind::Oracle).next().is_none() => ["no verdict: no oracles".to_owned(), UNDEFINED.to_owned()],
+        None => ["no verdict".to_owned(), UNDEFINED.to_owned()],
+    }
+}
+
+/// `98.4 (+0.3 ✓)`.
+pub fn cell(score: Option<&Score>) -> String {
+    match score {
+        None => UNDEFINED.to_owned(),
+        Some(s) if s.gap.is_none() => bare(s.value, &s.unit),
+        Some(s) => format!("{} ({} {})", bare(s.value, &s.unit), gap(s.gap, &s.unit, s.value), mark(s).0).replace(" )", ")"),
+    }
+}
+
+fn oracle_row(models: &Models, columns: &[Column]) -> Option<Vec<String>> {
+    let bands: Vec<_> = columns.iter().map(|c| models.oracle_band(&c.audit, &c.metric, c.cut.as_deref())).collect();
+    let n = bands.iter().flatten().map(|s| s.oracles).max()?;
+    let mut cells = vec![format!("oracles (mean ± sd of {n})"), UNDEFINED.to_owned(), UNDEFINED.to_owned()];
+    cells.extend(bands.iter().map(|b| b.map_or_else(|| UNDEFINED.to_owned(), |s| spread(s.oracle_mean, s.oracle_sd, &s.unit))));
+    cells.push(UNDEFINED.to_owned());
+    Some(cells)
+}
+
+/// A Markdown table, padded so that its columns align in a fixed-width font; all but the first `words` columns to the right.
+pub fn table(heading: &[String], rows: &[Vec<String>], words: usize) -> String {
+    let heading: Vec<String> = heading.iter().map(|h| inline(h)).collect();
+    let rows: Vec<Vec<String>> = rows.iter().map(|r| r.iter().map(|c| inline(c)).collect()).collect();
+    let width = |i: usize| rows.iter().filter_map(|r| r.get(i)).chain([&heading[i]]).map(|c| c.chars().count()).max().unwrap_or(0).max(3);
+    let widths: Vec<usize> = (0..heading.len()).map(width).collect();
+    let line = |cells: &[String]| {
+        let padded = widths.iter().enumerate().map(|(i, w)| {
+            let cell = cells.get(i).map_or("", String::as_str);
+            if i < words { format!("{cell:<w$}") } else { format!("{cell:>w$}") }
+        });
+        format!("| {} |\n", padded.collect::<Vec<_>>().join(" | "))
+    };
+    let rule: Vec<String> = widths.iter().enumerate().map(|(i, w)| if i < words { "-".repeat(*w) } else { "-".repeat(w - 1) + ":" }).collect();
+    let mut out = line(&heading) + &line(&rule);
+    rows.iter().for_each(|r| out += &line(r));
+    out
+}
+
+/// `text` on one line, with what Markdown or HTML would take for markup disarmed.
+fn inline(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' | '\r' | '\t' => out.push(' '),
+            '|' | '*' | '`' | '[' | '\\' => out.extend(['\\', c]),
+            '<' => out.push_str("&lt;"),
+            // Other control characters could drive a terminal.
+            c if c.is_control() => out.push('\u{fffd}'),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_can_not_break_a_table() {
+        let table = table(&["a|b".to_owned()], &[vec!["<b>\nc\u{1b}".to_owned()]], 1);
+        assert_eq!(table, "| a\\|b      |\n| --------- |\n| &lt;b> c\u{fffd} |\n");
+    }
+}

@@ -1,0 +1,73 @@
+//! The report: a run's [`Summary`] as one self-contained page, as Markdown, and side by side with other runs.
+//!
+//! Pure: no files, no clock, no tensors. The same summary gives the same bytes.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `mod` | [`html`], which reads as the page from top to bottom |
+//! | `guide` | title, question, how to read the page, definitions, footer |
+//! | `verdict` | a card for each judged model |
+//! | `headline`, `table`, `cost` | tables |
+//! | `depth`, `curves`, `confusion`, `samples` | pictures |
+//! | `markdown`, `compare` | Markdown of one run, and of several |
+//! | `models` | the models in order, with their line styles |
+//! | `text`, `svg`, `style.css` | figures and escaping, plots, looks |
+
+mod compare;
+mod confusion;
+mod cost;
+mod curves;
+mod depth;
+mod guide;
+mod headline;
+mod markdown;
+mod models;
+mod samples;
+mod svg;
+mod table;
+mod text;
+mod verdict;
+
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod tests;
+
+pub use compare::compare;
+pub use markdown::markdown;
+
+use crate::summary::Summary;
+use models::Models;
+
+const STYLE: &str = include_str!("style.css");
+
+/// Opens what is folded before printing, for browsers whose style sheets can't; the page works without it.
+const SCRIPT: &str = "addEventListener('beforeprint',()=>document.querySelectorAll('details').forEach(d=>d.open=true))";
+
+/// The report page: one file that needs no other.
+pub fn html(summary: &Summary) -> String {
+    let models = Models::of(summary);
+    let sections = [
+        guide::header(summary, &models),
+        guide::warnings(summary),
+        verdict::html(summary, &models),
+        guide::how_to_read(summary),
+        headline::html(summary, &models),
+        table::html(summary, &models),
+        depth::html(summary, &models),
+        curves::html(summary, &models),
+        confusion::html(summary, &models),
+        samples::html(summary, &models),
+        cost::html(summary, &models),
+        guide::config(summary),
+        guide::definitions(summary),
+        guide::footer(),
+    ];
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n<title>{} – unlearning report</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n{}</main>\n\
+         <script>{SCRIPT}</script>\n</body>\n</html>\n",
+        text::escape(&guide::title(summary)),
+        sections.concat()
+    )
+}

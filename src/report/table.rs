@@ -1,0 +1,81 @@
+//! Every score of the run: a table an audit, a row a figure, a column a model.
+
+use super::headline::{cell, direction};
+use super::models::Models;
+use super::text::{UNDEFINED, bare, count, deviation, escape, humanise};
+use super::verdict::breakable;
+use crate::summary::{ModelKind, Score, Summary};
+
+/// One figure, whoever it is measured on.
+type Figure<'a> = (&'a str, Option<&'a str>);
+
+/// The tables, folded: they are for looking things up.
+pub fn html(summary: &Summary, models: &Models) -> String {
+    let scores = &summary.scores.scores;
+    let mut audits: Vec<&str> = Vec::new();
+    for score in scores {
+        if !audits.contains(&score.audit.as_str()) {
+            audits.push(&score.audit);
+        }
+    }
+    if audits.is_empty() {
+        return String::new();
+    }
+    let tables: String = audits.iter().map(|audit| table(scores, models, audit)).collect();
+    format!(
+        "<section id=\"scores\"><h2>Every score</h2>\n<p>One table an audit. In a cell: the value, and small beneath it the gap to the oracles’ mean, with ✓ within \
+         the band, ▲ above it, ▼ below it. Each oracle is compared with the other oracles.</p>\n{tables}</section>\n"
+    )
+}
+
+fn table(scores: &[Score], models: &Models, audit: &str) -> String {
+    let mut figures: Vec<Figure> = Vec::new();
+    for score in scores.iter().filter(|s| s.audit == audit) {
+        let figure = (score.metric.as_str(), score.cut.as_deref());
+        if !figures.contains(&figure) {
+            figures.push(figure);
+        }
+    }
+    let columns: Vec<_> = models.all().filter(|m| scores.iter().any(|s| s.audit == audit && s.model == m.name)).collect();
+    let headings: String = columns.iter().map(|m| format!("<th scope=\"col\">{}{}</th>", m.label(), kind_note(m.kind))).collect();
+    let rows: String = figures
+        .iter()
+        .map(|(metric, cut)| {
+            let about = scores.iter().find(|s| s.audit == audit && s.metric == *metric);
+            let about = about.map(|s| direction(&s.unit, s.better)).unwrap_or_default();
+            let at = cut.map(|c| format!(" <span class=\"cut\">at {}</span>", escape(c))).unwrap_or_default();
+            let oracles = oracle_cell(models.oracle_band(audit, metric, *cut));
+            let cells: String = columns.iter().map(|m| cell(models.score(m.name, audit, metric, *cut))).collect();
+            format!("<tr><th scope=\"row\">{}{at}<small>{}</small></th>{oracles}{cells}</tr>\n", breakable(metric), escape(&about))
+        })
+        .collect();
+    let judged =
+        |within| scores.iter().filter(|s| s.audit == audit && s.within == Some(within) && models.judged().any(|m| m.name == s.model)).count();
+    let (inside, outside) = (judged(true), judged(false));
+    let tally = if inside + outside > 0 { format!(", {inside} of {} within the band", inside + outside) } else { String::new() };
+    format!(
+        "<details class=\"audit\"><summary><strong>{}</strong> <span class=\"tally\">{}{tally}</span></summary>\n\
+         <div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Scores of the audit {}\"><table class=\"scores\"><thead><tr><th scope=\"col\">Figure</th>\
+         <th scope=\"col\">Oracles<small>mean ± sd</small></th>{headings}</tr></thead>\n<tbody>{rows}</tbody></table></div></details>\n",
+        escape(&humanise(audit)),
+        count(figures.len(), "figure"),
+        escape(audit)
+    )
+}
+
+fn oracle_cell(band: Option<&Score>) -> String {
+    match band {
+        Some(s) => {
+            let sd = s.oracle_sd.map(|sd| format!("<small>± {}</small>", deviation(Some(sd), &s.unit, s.oracle_mean))).unwrap_or_default();
+            format!("<td class=\"num ref\">{}{sd}</td>", bare(s.oracle_mean, &s.unit))
+        }
+        None => format!("<td class=\"num ref\"><span class=\"undefined\" title=\"undefined\">{UNDEFINED}</span></td>"),
+    }
+}
+
+fn kind_note(kind: ModelKind) -> &'static str {
+    match kind {
+        ModelKind::Control => "<small>should fail</small>",
+        _ => "",
+    }
+}

@@ -1,0 +1,267 @@
+//! What must hold of every page, whatever the summary; and how the page and the tables are built.
+
+use super::{compare, fixture, html, markdown};
+use crate::summary::{ModelKind, Summary};
+
+/// A tag or the text between two.
+enum Piece<'a> {
+    Open(&'a str, &'a str),
+    Close(&'a str),
+    Text(&'a str),
+}
+
+/// Cuts a page into tags and text. Enough for pages that we write ourselves: no comments, no `>` in attributes (escaping sees to that).
+fn pieces(page: &str) -> Vec<Piece<'_>> {
+    let mut pieces = Vec::new();
+    let mut rest = page;
+    while let Some(start) = rest.find('<') {
+        pieces.push(Piece::Text(&rest[..start]));
+        let end = rest[start..].find('>').expect("every tag ends") + start;
+        let tag = &rest[start + 1..end];
+        rest = &rest[end + 1..];
+        let name_end = tag.find([' ', '/']).filter(|i| *i > 0).unwrap_or(tag.len());
+        match tag.strip_prefix('/') {
+            Some(name) => pieces.push(Piece::Close(name)),
+            None => pieces.push(Piece::Open(&tag[..name_end], &tag[name_end..])),
+        }
+        // Style and script hold no markup.
+        if tag == "style" || tag == "script" {
+            let close = rest.find(&format!("</{tag}>")).expect("style and script end");
+            rest = &rest[close..];
+        }
+    }
+    pieces
+}
+
+/// Sections, headings, tables with their headings, figures and folded parts, indented by depth; text without digits.
+fn skeleton(page: &str) -> String {
+    const SHOWN: &[&str] = &[
+        "header",
+        "aside",
+        "section",
+        "footer",
+        "article",
+        "figure",
+        "table",
+        "details",
+        "h1",
+        "h2",
+        "h3",
+        "summary",
+        "th",
+        "dt",
+        "figcaption",
+        "img",
+    ];
+    let mut out = String::new();
+    let mut depth = 0usize;
+    let mut words = false;
+    for piece in pieces(page) {
+        match piece {
+            Piece::Open(name, rest) if SHOWN.contains(&name) => {
+                let id = rest.split("id=\"").nth(1).and_then(|r| r.split('"').next()).map(|id| format!(" #{id}")).unwrap_or_default();
+                out += &format!("\n{}{name}{id}", "  ".repeat(depth));
+                depth += usize::from(name != "img");
+                words = matches!(name, "h1" | "h2" | "h3" | "summary" | "th" | "dt" | "figcaption");
+                out += if words { ": " } else { "" };
+            }
+            Piece::Close(name) if SHOWN.contains(&name) => (depth, words) = (depth - 1, false),
+            Piece::Open("small" | "br", _) if words => out.push(' '),
+            Piece::Text(text) if words => out += &text.trim_matches('\n').chars().filter(|c| !c.is_ascii_digit()).collect::<String>(),
+            _ => {}
+        }
+    }
+    let mut lines: Vec<&str> = out.lines().filter(|l| !l.is_empty()).collect();
+    // Rows and cards that look alike need not all be seen.
+    lines.dedup();
+    lines.join("\n")
+}
+
+fn all() -> Vec<(&'static str, Summary)> {
+    vec![
+        ("swap", fixture::swap()),
+        ("plain", fixture::plain()),
+        ("many", fixture::many_classes()),
+        ("subject", fixture::subject_alone()),
+        ("empty", fixture::empty()),
+    ]
+}
+
+#[test]
+fn page_skeleton() {
+    insta::assert_snapshot!(skeleton(&html(&fixture::swap())));
+}
+
+#[test]
+fn page_skeleton_of_an_audit_without_oracles() {
+    insta::assert_snapshot!(skeleton(&html(&fixture::subject_alone())));
+}
+
+#[test]
+fn markdown_of_a_swap() {
+    insta::assert_snapshot!(markdown(&fixture::swap()));
+}
+
+#[test]
+fn markdown_without_oracles() {
+    insta::assert_snapshot!(markdown(&fixture::subject_alone()));
+}
+
+#[test]
+fn comparison() {
+    let runs = [("first".to_owned(), fixture::swap()), ("second".to_owned(), fixture::plain()), ("audit".to_owned(), fixture::subject_alone())];
+    insta::assert_snapshot!(compare(&runs));
+    assert!(compare(&[]).starts_with("| run"));
+}
+
+#[test]
+fn tags_are_balanced() {
+    const VOID: &[&str] = &["!DOCTYPE", "meta", "br", "wbr", "img"];
+    for (name, summary) in all() {
+        let page = html(&summary);
+        let mut open = Vec::new();
+        for piece in pieces(&page) {
+            match piece {
+                Piece::Open(tag, rest) if !VOID.contains(&tag) && !rest.ends_with('/') => open.push(tag),
+                Piece::Close(tag) => assert_eq!(open.pop(), Some(tag), "{name}"),
+                _ => {}
+            }
+        }
+        assert!(open.is_empty(), "{name}: {open:?}");
+    }
+}
+
+#[test]
+fn page_stands_alone() {
+    for (name, summary) in all() {
+        let page = html(&summary);
+        for outside in ["http", "url(", "@import", "<link", "src=\"/", "//"] {
+            // Base64 may hold two slashes in a row.
+            let page = if outside == "//" {
+                page.replace("base64,", "\0").split('\0').map(|p| p.split_once('"').map_or(p, |(_, rest)| rest)).collect()
+            } else {
+                page.clone()
+            };
+            assert!(!page.contains(outside), "{name}: {outside}");
+        }
+    }
+}
+
+#[test]
+fn same_summary_gives_same_bytes() {
+    for (_, summary) in all() {
+        assert_eq!(html(&summary), html(&summary.clone()));
+    }
+}
+
+#[test]
+fn undefined_never_prints_as_a_number() {
+    for (name, mut summary) in all() {
+        for score in &mut summary.scores.scores {
+            score.value = Some(f64::NAN);
+            (score.oracle_mean, score.gap, score.z, score.tolerance) = (Some(f64::INFINITY), Some(f64::NAN), Some(f64::NEG_INFINITY), f64::NAN);
+        }
+        for row in summary.curves.iter_mut().flat_map(|c| &mut c.rows) {
+            (row.loss, row.accuracy, row.l_var, row.l_max) = (f64::NAN, f64::INFINITY, f64::NAN, f64::INFINITY);
+        }
+        for output in &mut summary.outputs {
+            output.confusion_softmax.iter_mut().chain(&mut output.old_samples).flatten().for_each(|p| *p = f64::NAN);
+        }
+        for cost in &mut summary.scores.cost {
+            (cost.wall_s, cost.share_of_retrain, cost.train_passes) = (f64::NAN, Some(f64::NAN), f64::INFINITY);
+        }
+        summary.scores.oracle_agreement = Some(f64::NAN);
+        let texts = [html(&summary), markdown(&summary), compare(&[(name.to_owned(), summary)])];
+        for text in texts {
+            let text = text.replace(super::STYLE, "");
+            assert!(!text.contains("NaN") && !text.contains(">inf") && !text.contains("inf ") && !text.contains("-inf"), "{name}");
+        }
+    }
+}
+
+#[test]
+fn undefined_is_a_dash_that_says_so() {
+    assert!(html(&fixture::swap()).contains(r#"<span class="undefined" title="undefined">–</span>"#));
+}
+
+#[test]
+fn strings_of_the_summary_are_never_markup() {
+    let evil = "<script>alert(1)</script>\" onload='x'";
+    let mut summary = fixture::swap();
+    let task = &mut summary.scores.task;
+    for name in task.names_before.iter_mut().chain(&mut task.names_after).chain([&mut task.dataset, &mut task.forget_name]) {
+        *name = evil.to_owned();
+    }
+    task.learn_name = Some(evil.to_owned());
+    summary.scores.warnings.push(evil.to_owned());
+    summary.config += evil;
+    summary.samples.old[0] = evil.to_owned();
+    summary.scores.verdict.iter_mut().for_each(|v| {
+        (v.model, v.verdict) = (evil.to_owned(), evil.to_owned());
+        v.failing.push(evil.to_owned());
+    });
+    for score in &mut summary.scores.scores {
+        (score.model, score.audit, score.unit) = (evil.to_owned(), evil.to_owned(), evil.to_owned());
+        score.metric += evil;
+        score.cut = score.cut.as_ref().map(|c| c.clone() + evil);
+    }
+    for output in &mut summary.outputs {
+        output.model += evil;
+        output.slots.iter_mut().chain(&mut output.rows).for_each(|s| *s = evil.to_owned());
+    }
+    summary.curves.iter_mut().for_each(|c| c.model += evil);
+    summary.scores.cost.iter_mut().for_each(|c| c.model += evil);
+    summary.legend.push((evil.to_owned(), evil.to_owned()));
+    let page = html(&summary);
+    // The page's own script is the only one, and nothing breaks out of an attribute.
+    assert_eq!(page.matches("<script").count(), 1);
+    assert!(!page.contains("\" onload"));
+    assert!(page.contains("&lt;script&gt;"));
+    assert!(!markdown(&summary).contains("<script"));
+}
+
+#[test]
+fn ragged_outputs_do_not_panic() {
+    let mut summary = fixture::swap();
+    for output in &mut summary.outputs {
+        output.rows.truncate(2);
+        output.slots.truncate(1);
+        output.confusion_argmax.clear();
+        output.old_samples.truncate(1);
+        output.new_samples.clear();
+    }
+    summary.curves.iter_mut().for_each(|c| c.rows.truncate(1));
+    html(&summary);
+    summary.curves.iter_mut().for_each(|c| c.rows.clear());
+    summary.outputs.iter_mut().for_each(|o| (o.slots.clear(), o.rows.clear()).1);
+    html(&summary);
+}
+
+#[test]
+fn without_oracles_the_page_says_that_there_is_no_verdict() {
+    let page = html(&fixture::subject_alone());
+    assert!(page.contains("no verdict: no oracles"));
+    assert!(page.contains("Is “6” erased from the audited model, or only hidden?"));
+    assert!(markdown(&fixture::subject_alone()).contains("no verdict: no oracles"));
+}
+
+#[test]
+fn control_that_passes_is_shouted_about() {
+    let mut summary = fixture::swap();
+    assert!(html(&summary).contains("The negative control fails, as it should."));
+    summary.scores.verdict.iter_mut().filter(|v| v.kind == ModelKind::Control).for_each(|v| v.verdict = "matched".to_owned());
+    let page = html(&summary);
+    assert!(page.contains("note alarm") && page.contains("1 of 1 negative control passed"));
+}
+
+#[test]
+fn nothing_is_called_certified() {
+    for (_, summary) in all() {
+        assert!(!html(&summary).to_lowercase().contains("certified"));
+    }
+}
+
+#[test]
+fn large_head_keeps_the_page_small() {
+    assert!(html(&fixture::many_classes()).len() < 2_000_000);
+}
