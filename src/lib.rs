@@ -19,6 +19,7 @@ pub mod imitation;
 pub mod method;
 pub mod model;
 pub mod output;
+pub mod report;
 pub mod rng;
 pub mod saliency;
 pub mod stats;
