@@ -10,21 +10,28 @@
 //! - [`data`]: labelled images, class maps, the swap's retain, forget and learn sets.
 //! - [`model`]: classifiers as stages with cuts; architectures; checkpoints.
 
+pub mod assess;
 pub mod audit;
 pub mod context;
+pub mod config;
 pub mod data;
+pub mod device;
 pub mod error;
 pub mod events;
+pub mod files;
 pub mod imitation;
 pub mod method;
 pub mod model;
+pub mod oracle;
 pub mod output;
 pub mod report;
 pub mod rng;
+pub mod run;
 pub mod saliency;
 pub mod stats;
 pub mod summary;
 pub mod train;
+pub mod unit;
 
 /// Lower-case hex.
 pub fn hex(bytes: &[u8]) -> String {

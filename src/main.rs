@@ -1,1 +1,53 @@
-fn main(){}
+//! The `unlearn` binary: arguments in, the straight line, an exit code out.
+
+mod cli;
+mod command;
+
+use std::process::ExitCode;
+use std::sync::atomic::Ordering;
+
+use clap::Parser;
+use unlearn::error::Error;
+use unlearn::output::Output;
+
+use cli::{Cli, Command};
+
+// Tensors come and go by the megabyte; the system's allocator hands them back to the kernel each time and pays for fresh pages.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let output = Output::new(cli.quiet);
+    match run(cli, &output) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output.error(&format!("{error:#}"));
+            ExitCode::from(error.downcast_ref::<Error>().map_or(1, Error::exit_code))
+        }
+    }
+}
+
+fn run(cli: Cli, output: &Output) -> anyhow::Result<()> {
+    let interrupted = output.interrupt_flag();
+    let again = output.clone();
+    ctrlc::set_handler(move || {
+        // The second time the user means it.
+        if interrupted.swap(true, Ordering::Relaxed) {
+            std::process::abort();
+        }
+        again.warn("stopping after this batch; press again to stop at once");
+    })?;
+    match cli.command {
+        Command::Demo(args) => command::swap::demo(args, cli.json, output)?,
+        Command::Train(args) => command::train::train(args, cli.json, output)?,
+        Command::Swap(args) => command::swap::swap(args, cli.json, output)?,
+        Command::Audit(args) => command::audit::audit(args, cli.json, output)?,
+        Command::Report(args) => command::report::report(&args, cli.json, output)?,
+        Command::Compare(args) => command::report::compare(&args, cli.json, output)?,
+        Command::List(args) => command::list::list(args.what, cli.json, output)?,
+        Command::Inspect(args) => command::inspect::inspect(&args.file, cli.json, output)?,
+        Command::Data(args) => command::data::data(args, cli.json, output)?,
+    }
+    Ok(())
+}

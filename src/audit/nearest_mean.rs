@@ -4,7 +4,7 @@ use super::{Audit, Measured, Subject, linalg};
 use crate::data::ClassId;
 use crate::error::Result;
 
-/// `nearest_mean_old` at every cut: test images are given to the nearest class mean (Euclidean, means of training activations of every
+/// `nearest_mean_accuracy_old` at every cut: test images are given to the nearest class mean (Euclidean, means of training activations of every
 /// class, old and new ones included); balanced accuracy of "nearest is the old class's" against "is of the old class".
 #[derive(Debug)]
 pub struct NearestMean;
@@ -43,7 +43,7 @@ impl Audit for NearestMean {
                 means.iter().map(|(c, m)| (distance(m), *c)).min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, c)| c)
             };
             let value = linalg::balanced(&rows, &is_old, |i| nearest(&cut.test.values[i * d..(i + 1) * d]) == Some(data.old()));
-            out.push(Measured::new("nearest_mean_old", Some(value), "balanced fraction", 0.01).showing_old_class().at(&cut.name));
+            out.push(Measured::new("nearest_mean_accuracy_old", Some(value), "fraction", 0.01).showing_old_class().at(&cut.name));
         }
         Ok(out)
     }

@@ -6,7 +6,7 @@ use super::{Audit, Measured, Subject, linalg};
 use crate::data::Samples;
 use crate::error::Result;
 
-/// `ridge_old` at every cut: balanced accuracy (mean of the hit rates on old-class test images and on all others; 0.5 is chance) of a ridge
+/// `ridge_accuracy_old` at every cut: balanced accuracy (mean of the hit rates on old-class test images and on all others; 0.5 is chance) of a ridge
 /// regression fitted on training activations, old class against the rest, each weighing a half (see [`linalg::fit`]).
 ///
 /// A model that never saw a class still tells it apart from its features; what counts is the gap to the oracles.
@@ -36,6 +36,6 @@ impl Audit for Probe {
             .map(|cut| Ok(linalg::balanced_accuracy(&linalg::fit(&cut.train, &train)?, &cut.test, &test)))
             .collect::<Result<_>>()?;
         let cuts = subject.signals.cuts.iter().zip(values);
-        Ok(cuts.map(|(cut, v)| Measured::new("ridge_old", Some(v), "balanced fraction", 0.01).showing_old_class().at(&cut.name)).collect())
+        Ok(cuts.map(|(cut, v)| Measured::new("ridge_accuracy_old", Some(v), "fraction", 0.01).showing_old_class().at(&cut.name)).collect())
     }
 }

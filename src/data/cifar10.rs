@@ -10,7 +10,7 @@ use std::sync::Arc;
 use flate2::read::GzDecoder;
 
 use super::augment::Augmentation;
-use super::download::write_whole;
+use crate::files::write_whole;
 use super::{ClassId, Dataset, DatasetEntry, Normalisation, Part, RemoteFile};
 use crate::error::{Error, Result};
 

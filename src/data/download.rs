@@ -265,20 +265,3 @@ fn md5_of(mut file: impl Read) -> std::io::Result<String> {
     std::io::copy(&mut file, &mut hash)?;
     Ok(crate::hex(&hash.finalize()))
 }
-
-/// Writes a file as a whole or not at all: to a temporary file in the same folder, renamed when `content` is done.
-///
-/// # Errors
-/// What the operating system or `content` refuses; the old file, if any, is then untouched.
-pub fn write_whole(path: &Path, content: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Result<()> {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    // Temporary files are private by default; these are to be as readable as any file the user makes.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut temp = builder.tempfile_in(folder).map_err(Error::io(path))?;
-    let mut buffered = BufWriter::new(temp.as_file_mut());
-    content(&mut buffered).and_then(|()| buffered.flush()).map_err(Error::io(path))?;
-    drop(buffered);
-    temp.persist(path).map_err(|e| Error::io(path)(e.error)).map(|_| ())
-}

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::augment::Augmentation;
-use super::download::write_whole;
+use crate::files::write_whole;
 use super::idx::{self, Images, Mapping};
 use super::{Dataset, DatasetEntry, Normalisation, Part, RemoteFile};
 use crate::error::{Error, Result};

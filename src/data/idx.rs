@@ -16,7 +16,7 @@ use flate2::Compression;
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 
-use super::download::write_whole;
+use crate::files::write_whole;
 use super::{ClassId, Part};
 use crate::error::{Error, Result};
 

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::{ClassId, Dataset, Samples, download::write_whole};
+use super::{ClassId, Dataset, Samples};
+use crate::files::write_whole;
 use crate::error::{Error, Result};
 use crate::rng;
 

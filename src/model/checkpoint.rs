@@ -4,7 +4,6 @@
 //! file beside the target and renamed, so that no reader ever sees half a checkpoint. Nothing in a file is executed.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::Write;
 use std::path::Path;
 
 use burn::tensor::Device;
@@ -73,7 +72,7 @@ pub fn save(path: &Path, model: &Classifier, metadata: &Metadata) -> Result<Stri
     let json = serde_json::to_string(metadata).map_err(|e| Error::failed("metadata", e.to_string(), "report this as a bug"))?;
     let file = safetensors::serialize(views, Some(HashMap::from([(KEY.to_string(), json)])))
         .map_err(|e| Error::failed(path.display().to_string(), e.to_string(), "report this as a bug"))?;
-    write_atomically(path, &file)?;
+    crate::files::write_bytes(path, &file)?;
     Ok(sha256(&file))
 }
 
@@ -150,14 +149,4 @@ fn transposed(shape: Vec<usize>, values: &[f32]) -> (Vec<usize>, Vec<f32>) {
 fn sha256(bytes: &[u8]) -> String {
     use sha2::{Digest, Sha256};
     crate::hex(&Sha256::digest(bytes))
-}
-
-/// Writes `bytes` beside `path` and renames, so that a crash leaves the old file or the new one, never half of one.
-pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(Error::io(folder))?;
-    file.write_all(bytes).map_err(Error::io(path))?;
-    file.persist(path).map_err(|e| Error::io(path)(e.error))?;
-    Ok(())
 }

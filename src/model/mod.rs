@@ -20,6 +20,7 @@ use burn::module::Module;
 use burn::nn::{Initializer, Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
 
+use crate::data::Slot;
 use crate::error::Result;
 use layers::Layer;
 
@@ -121,6 +122,26 @@ impl Classifier {
             0 => "input",
             k => &self.spec.stage_names[k - 1],
         }
+    }
+
+    /// The classifier without one row of its head.
+    ///
+    /// # Errors
+    /// As [`Classifier::zeros`]; never for a classifier that exists.
+    pub fn without_slot(self, Slot(gone): Slot) -> Result<Self> {
+        let slots = self.spec.slots;
+        let device = self.head.weight.val().device();
+        let smaller = Self::zeros(&self.spec.architecture, self.spec.input, slots - 1, &device)?;
+        let values = self
+            .tensors()
+            .into_iter()
+            .map(|t| {
+                let head = t.name.starts_with("head.");
+                let kept = |(i, v): (usize, f32)| (!head || i % slots != gone).then_some(v);
+                (t.name, t.values.into_iter().enumerate().filter_map(kept).collect())
+            })
+            .collect();
+        Ok(smaller.with_tensors(&values))
     }
 
     /// The head: weight F×K, bias K.

@@ -175,7 +175,7 @@ fn scores_of(model: &Made) -> Vec<Score> {
                 gap: defined(mean).map(|_| gap),
                 z: defined(gap / figure.sd),
                 within: defined(mean).map(|_| gap.abs() <= f64::max(tolerance, 2.0 * figure.sd * (1.0f64 + 1.0 / 3.0).sqrt())),
-                tolerance,
+                tolerance: Some(tolerance),
             });
         }
     }

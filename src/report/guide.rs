@@ -122,7 +122,7 @@ fn definition(score: &Score) -> String {
     format!(
         "<li><code>{}</code>: {what}{depth}; {direction}; tolerance {}{points}</li>",
         breakable(&score.metric),
-        bare(Some(score.tolerance), &score.unit)
+        bare(score.tolerance, &score.unit)
     )
 }
 

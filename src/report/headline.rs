@@ -178,7 +178,7 @@ pub fn cell(score: Option<&Score>) -> String {
         figure(score.value, &score.unit),
         spread(score.oracle_mean, score.oracle_sd, &score.unit),
         gap(score.gap, &score.unit, score.value),
-        bare(Some(score.tolerance), &score.unit)
+        bare(score.tolerance, &score.unit)
     );
     let sign = if sign.is_empty() { String::new() } else { format!(r#" <span class="{class}" role="img" aria-label="{words}">{sign}</span>"#) };
     format!(r#"<td class="num" title="{}">{value}<small>{}{sign}</small></td>"#, escape(&title), gap(score.gap, &score.unit, score.value))

@@ -159,7 +159,7 @@ fn undefined_never_prints_as_a_number() {
     for (name, mut summary) in all() {
         for score in &mut summary.scores.scores {
             score.value = Some(f64::NAN);
-            (score.oracle_mean, score.gap, score.z, score.tolerance) = (Some(f64::INFINITY), Some(f64::NAN), Some(f64::NEG_INFINITY), f64::NAN);
+            (score.oracle_mean, score.gap, score.z, score.tolerance) = (Some(f64::INFINITY), Some(f64::NAN), Some(f64::NEG_INFINITY), Some(f64::NAN));
         }
         for row in summary.curves.iter_mut().flat_map(|c| &mut c.rows) {
             (row.loss, row.accuracy, row.l_var, row.l_max) = (f64::NAN, f64::INFINITY, f64::NAN, f64::INFINITY);

@@ -1,0 +1,173 @@
+//! From models to evidence: signals, audits, verdicts and costs of every model of a run.
+
+use crate::audit::verdict::{self, Figures, MIN_ORACLES};
+use crate::audit::{AUDITS, AuditData, Measured, PartName, Signals, Subject, model_output};
+use crate::context::Context;
+use crate::data::{ClassId, ClassMap, Dataset, Needs, Role, SwapTask, sheet};
+use crate::error::Result;
+use crate::method::{self, METHODS};
+use crate::model::Classifier;
+use crate::summary::{Cost, ModelKind, ModelOutput, SCORES_FORMAT, SampleImages, Scores, TaskInfo};
+
+/// Test images of the old and of the new class that the report shows.
+const SAMPLES: usize = 4;
+
+/// A finished model and what it is.
+#[derive(Debug)]
+pub struct Finished {
+    /// Its name.
+    pub name: String,
+    /// What it is.
+    pub kind: ModelKind,
+    /// The model, in inference mode.
+    pub model: Classifier,
+    /// The classes of its slots.
+    pub map: ClassMap,
+    /// What it cost, where known.
+    pub cost: Option<Cost>,
+}
+
+/// Everything said of a run's models.
+#[derive(Debug)]
+pub struct Evidence {
+    /// `scores.json`.
+    pub scores: Scores,
+    /// What the report draws, one a model.
+    pub outputs: Vec<ModelOutput>,
+    /// Sample images.
+    pub samples: SampleImages,
+}
+
+/// Runs every audit on every model. `context` makes a context for a model's name.
+pub fn assess(models: &[Finished], task: &SwapTask, dataset: &Dataset, context: impl Fn(&str) -> Context) -> Result<Evidence> {
+    let data = AuditData::new(task.for_method("audit", Needs::ALL))?;
+    let signals: Vec<Signals> = {
+        let bar = context("signals").bar(1, models.len());
+        let each = |m: &Finished| {
+            let signals = Signals::of(&m.model, &m.map, &data, &context(&m.name))?;
+            bar.batch(0);
+            Ok(signals)
+        };
+        models.iter().map(each).collect::<Result<_>>()?
+    };
+    let bar = context("audits").bar(1, models.len());
+    let mut figures = Vec::new();
+    let mut outputs = Vec::new();
+    for (i, m) in models.iter().enumerate() {
+        context(&m.name).check_interrupt()?;
+        let oracles = (0..models.len()).filter(|j| *j != i && models[*j].kind == ModelKind::Oracle).map(|j| &signals[j]).collect();
+        let subject = Subject { model: &m.name, map: &m.map, signals: &signals[i], data: &data, oracles };
+        let mut measured: Vec<(&'static str, Measured)> = Vec::new();
+        for audit in AUDITS {
+            measured.extend(audit.measure(&subject)?.into_iter().map(|f| (audit.name(), f)));
+        }
+        outputs.push(model_output(&subject, m.kind, |c| dataset.class_name(c).to_string(), SAMPLES));
+        figures.push(Figures { model: m.name.clone(), kind: m.kind, figures: measured });
+        bar.batch(0);
+    }
+    let (scores, verdict) = verdict::judge(&figures);
+    let agreement = oracle_agreement(models, &signals);
+    let mut warnings = Vec::new();
+    let oracles = models.iter().filter(|m| m.kind == ModelKind::Oracle).count();
+    if oracles < MIN_ORACLES {
+        warnings.push(format!("{oracles} oracle(s): no verdict without at least {MIN_ORACLES}. Values are shown, judge them with care."));
+    }
+    for v in verdict.iter().filter(|v| v.kind == ModelKind::Control && v.verdict == "matched") {
+        warnings.push(format!("negative control `{}` passed: the audits can't tell hiding from erasing here. Believe no verdict of this run.", v.model));
+    }
+    for v in verdict.iter().filter(|v| v.model == "retrain" && v.verdict != "matched" && v.verdict != "no verdict") {
+        warnings.push(format!(
+            "`retrain`, an exactly retrained model, is judged {}: the oracle band is too narrow here. Use more --oracles before blaming a method.",
+            v.verdict
+        ));
+    }
+    let cost = costs(models, task);
+    let scores = Scores { format: SCORES_FORMAT, task: task_info(task, dataset), cost, scores, verdict, oracle_agreement: agreement, warnings };
+    Ok(Evidence { scores, outputs, samples: samples(&data) })
+}
+
+/// Costs with their share of one retraining: of the `retrain` method's where it ran; else of the original's training, scaled to the
+/// number of images that a retraining sees (it was trained alone on the machine too).
+fn costs(models: &[Finished], task: &SwapTask) -> Vec<Cost> {
+    let images = |role: Role| -> f64 {
+        let split = match role {
+            Role::Retain => Some(&task.retain),
+            Role::Forget => Some(&task.forget),
+            Role::Learn => task.learn.as_ref(),
+        };
+        split.and_then(|s| s.train.samples().ok()).map_or(0.0, |s| s.len() as f64)
+    };
+    let wall = |name: &str| models.iter().find(|m| m.name == name).and_then(|m| m.cost.as_ref()).map(|c| c.wall_s);
+    let scale = (images(Role::Retain) + images(Role::Learn)) / (images(Role::Retain) + images(Role::Forget));
+    let retrain = wall("retrain").or_else(|| wall("original").map(|w| w * scale)).filter(|w| *w > 0.0);
+    models
+        .iter()
+        .filter_map(|m| m.cost.clone())
+        // Oracles share the machine while they train: their wall time is no price.
+        .map(|c| Cost { share_of_retrain: retrain.filter(|_| !c.model.starts_with("oracle-")).map(|r| c.wall_s / r), ..c })
+        .collect()
+}
+
+/// Mean share of equal arg-max over the pairs of oracles, on the test images of retain ∪ learn.
+fn oracle_agreement(models: &[Finished], signals: &[Signals]) -> Option<f64> {
+    let answers: Vec<Vec<usize>> = models
+        .iter()
+        .zip(signals)
+        .filter(|(m, _)| m.kind == ModelKind::Oracle)
+        .map(|(_, s)| [Role::Retain, Role::Learn].into_iter().filter_map(|r| s.logits(r, PartName::Test)).flat_map(|l| l.argmax()).collect())
+        .collect();
+    let mut shares = Vec::new();
+    for (i, a) in answers.iter().enumerate() {
+        for b in &answers[..i] {
+            shares.push(a.iter().zip(b).filter(|(x, y)| x == y).count() as f64 / a.len().max(1) as f64);
+        }
+    }
+    (!shares.is_empty()).then(|| crate::stats::mean(&shares))
+}
+
+fn task_info(task: &SwapTask, dataset: &Dataset) -> TaskInfo {
+    let labels = |map: &ClassMap| map.classes().iter().map(|c| c.0).collect();
+    let names = |map: &ClassMap| map.classes().iter().map(|c| dataset.class_name(*c).to_string()).collect();
+    let name = |class: ClassId| dataset.class_name(class).to_string();
+    TaskInfo {
+        dataset: dataset.name.clone(),
+        classes_before: labels(&task.before),
+        classes_after: labels(&task.after),
+        forget: task.swap.forget.0,
+        learn: task.swap.learn.map(|c| c.0),
+        names_before: names(&task.before),
+        names_after: names(&task.after),
+        forget_name: name(task.swap.forget),
+        learn_name: task.swap.learn.map(name),
+    }
+}
+
+fn samples(data: &AuditData) -> SampleImages {
+    use base64::Engine;
+    let encode = |role| -> Vec<String> {
+        data.set(role, PartName::Test).map_or(vec![], |s| {
+            let png = |i| base64::engine::general_purpose::STANDARD.encode(sheet::png_bytes(s.image(i), s.shape()));
+            (0..s.len().min(SAMPLES)).map(png).collect()
+        })
+    };
+    SampleImages { old: encode(Role::Forget), new: encode(Role::Learn) }
+}
+
+/// Applies the method called `name` to `original` as its registry entry allows: sets that it does not declare are locked, and for plain
+/// unlearning the old class's row, which nobody would ship, is taken out of the result's head.
+pub fn apply(name: &str, parameters: &toml::Table, original: Classifier, task: &SwapTask, ctx: &mut Context) -> Result<Classifier> {
+    let entry = method::find(name)?;
+    let made = (entry.build)(parameters)?.apply(original, &task.for_method(name, entry.needs), ctx)?;
+    match task.before.slot(task.swap.forget) {
+        Some(slot) if task.swap.learn.is_none() && made.spec().slots == task.before.len() => made.without_slot(slot),
+        _ => Ok(made),
+    }
+}
+
+/// What kind of model the method called `name` makes.
+pub fn kind_of(name: &str) -> ModelKind {
+    match METHODS.iter().find(|m| m.name == name) {
+        Some(m) if m.control => ModelKind::Control,
+        _ => ModelKind::Method,
+    }
+}

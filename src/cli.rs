@@ -1,0 +1,208 @@
+//! Command-line arguments. No work is done here.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use unlearn::config::Settings;
+
+/// Make a trained classifier forget one class and learn another in its place, and show whether the old class was erased or only hidden.
+#[derive(Debug, Parser)]
+#[command(version, about, arg_required_else_help = true, after_help = "Start with: unlearn demo")]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// No progress, results and warnings only
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+    /// Tables as JSON on standard output
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// The sub-commands.
+#[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "parsed once")]
+pub enum Command {
+    /// Everything on an embedded piece of MNIST in under two minutes: train, swap 6 for 3 by every method, audit, report
+    Demo(DemoArgs),
+    /// Train a classifier and test it
+    Train(TrainArgs),
+    /// Train (or take) an original, swap a class by each method, retrain oracles, audit, report
+    Swap(SwapArgs),
+    /// Audit checkpoints from files, or the models of a finished run again
+    Audit(AuditArgs),
+    /// Draw a run's report again
+    Report(ReportArgs),
+    /// Set several runs side by side
+    Compare(CompareArgs),
+    /// List methods, audits, models or data sets
+    List(ListArgs),
+    /// Show what a checkpoint says about itself
+    Inspect(InspectArgs),
+    /// List, show or fetch data sets
+    Data(DataArgs),
+}
+
+/// `unlearn demo`
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Run directory [default: the first free of runs/demo, runs/demo-2, …]
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+    /// Seed
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// CPU threads [default: all cores]
+    #[arg(long)]
+    pub threads: Option<usize>,
+    /// Go on with an interrupted demo
+    #[arg(long)]
+    pub resume: bool,
+}
+
+/// `unlearn train`
+#[derive(Debug, Args)]
+pub struct TrainArgs {
+    /// Settings from a TOML file; flags win over it
+    #[arg(long)]
+    pub config: Option<PathBuf>,
+    /// The checkpoint to write
+    #[arg(long)]
+    pub out: PathBuf,
+    /// Everything else.
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+/// `unlearn swap`
+#[derive(Debug, Args)]
+pub struct SwapArgs {
+    /// Settings from a TOML file; flags win over it
+    #[arg(long)]
+    pub config: Option<PathBuf>,
+    /// Run directory
+    #[arg(long)]
+    pub out: PathBuf,
+    /// Go on with an interrupted run
+    #[arg(long)]
+    pub resume: bool,
+    /// An original to start from, instead of training one
+    #[arg(long)]
+    pub model: Option<PathBuf>,
+    /// Everything else.
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+/// `unlearn audit`
+#[derive(Debug, Args)]
+pub struct AuditArgs {
+    /// Checkpoints to audit, or one finished run directory
+    #[arg(required = true)]
+    pub subjects: Vec<PathBuf>,
+    /// The model before the swap
+    #[arg(long)]
+    pub original: Option<PathBuf>,
+    /// A model retrained without the old class; may be repeated. Without at least three there is no verdict
+    #[arg(long)]
+    pub oracle: Vec<PathBuf>,
+    /// The old class
+    #[arg(long)]
+    pub forget: Option<String>,
+    /// The new class
+    #[arg(long)]
+    pub learn: Option<String>,
+    /// Data set [default: the one that the first checkpoint names]
+    #[arg(long)]
+    pub data: Option<String>,
+    /// Where downloaded sets lie
+    #[arg(long, env = "UNLEARN_DATA")]
+    pub data_dir: Option<PathBuf>,
+    /// Run directory to write; needed for checkpoints
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+}
+
+/// `unlearn report`
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// A finished run directory
+    pub run: PathBuf,
+    /// Where to write the page [default: RUN/report.html]
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+}
+
+/// `unlearn compare`
+#[derive(Debug, Args)]
+pub struct CompareArgs {
+    /// Finished run directories
+    #[arg(required = true, num_args = 2..)]
+    pub runs: Vec<PathBuf>,
+}
+
+/// `unlearn list`
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// What to list
+    #[arg(value_enum)]
+    pub what: What,
+}
+
+/// What can be listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum What {
+    /// Unlearning methods with their parameters
+    Methods,
+    /// Audits
+    Audits,
+    /// Architectures
+    Models,
+    /// Data sets
+    Data,
+}
+
+/// `unlearn inspect`
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    /// A checkpoint
+    pub file: PathBuf,
+}
+
+/// `unlearn data`
+#[derive(Debug, Args)]
+pub struct DataArgs {
+    /// What to do with data.
+    #[command(subcommand)]
+    pub command: DataCommand,
+    /// Where downloaded sets lie [default: the platform's cache directory]
+    #[arg(long, env = "UNLEARN_DATA", global = true)]
+    pub data_dir: Option<PathBuf>,
+}
+
+/// `unlearn data …`
+#[derive(Debug, Subcommand)]
+pub enum DataCommand {
+    /// List the known sets and whether they are there
+    List,
+    /// Show a set's classes, sizes and augmentations
+    Show {
+        /// A set
+        name: String,
+        /// Write a contact sheet, a PNG with a row a class
+        #[arg(long)]
+        out: Option<PathBuf>,
+        /// Augmented copies on the sheet instead of the images as they are
+        #[arg(long)]
+        augmented: bool,
+        /// Seed of the augmentation
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
+    },
+    /// Download a set from its official addresses
+    Fetch {
+        /// A set
+        name: String,
+    },
+}

@@ -1,0 +1,158 @@
+//! `unlearn audit`: checkpoints from files, or a finished run's models again.
+
+use std::path::Path;
+
+use unlearn::assess::{self, Finished};
+use unlearn::config::{FORMAT, RunConfig, Settings};
+use unlearn::context::{Context, Pipeline, Reporter};
+use unlearn::data::{ClassId, ClassMap, Dataset, Swap, SwapTask, classes, data_dir};
+use unlearn::error::{Error, Result};
+use unlearn::model::checkpoint;
+use unlearn::output::Output;
+use unlearn::run::Run;
+use unlearn::summary::ModelKind;
+use unlearn::{device, files, report, rng};
+
+use super::print_json;
+use crate::cli::AuditArgs;
+
+pub fn audit(args: AuditArgs, json: bool, output: &Output) -> Result<()> {
+    if let [run] = args.subjects.as_slice()
+        && run.is_dir()
+    {
+        return again(&Run::open(run)?, args.data_dir.as_deref(), json, output);
+    }
+    from_files(&args, json, output)
+}
+
+/// Audits every model of a run again, with the audits of this version; models are left alone, costs are kept.
+fn again(run: &Run, dir: Option<&Path>, json: bool, output: &Output) -> Result<()> {
+    let config = run.config()?;
+    let device = device::open(&config.device)?;
+    let dataset = Dataset::load(&config.data, &data_dir(dir))?;
+    let before = ClassMap::new(config.classes.iter().map(|c| ClassId(*c)).collect())?;
+    let task = SwapTask::new(&dataset, &before, Swap { forget: ClassId(config.forget), learn: config.learn.map(ClassId) })?;
+    let known = run.summary()?.scores;
+    let mut models = Vec::new();
+    for v in &known.verdict {
+        let (model, metadata, _) = checkpoint::load(&run.model(&v.model), &device)?;
+        let cost = known.cost.iter().find(|c| c.model == v.model).cloned();
+        models.push(Finished { name: v.model.clone(), kind: v.kind, model, map: metadata.classes()?, cost });
+    }
+    finish(run, &config, &models, &task, &dataset, json, output)
+}
+
+/// Audits somebody's checkpoints.
+fn from_files(args: &AuditArgs, json: bool, output: &Output) -> Result<()> {
+    let device = device::open("cpu")?;
+    let Some(out) = &args.out else {
+        return Err(Error::input("--out", "missing: where is the report to go?", "name a new directory"));
+    };
+    let files = args
+        .original
+        .iter()
+        .map(|p| (p, ModelKind::Original))
+        .chain(args.oracle.iter().map(|p| (p, ModelKind::Oracle)))
+        .chain(args.subjects.iter().map(|p| (p, ModelKind::Subject)));
+    let mut loaded = Vec::new();
+    for (path, kind) in files {
+        let (model, metadata, sha256) = checkpoint::load(path, &device)?;
+        loaded.push((path, kind, model, metadata, sha256));
+    }
+    let (_, _, first, first_metadata, first_sha256) = &loaded[0];
+    let name = args.data.clone().unwrap_or_else(|| first_metadata.dataset.clone());
+    let dataset = Dataset::load(&name, &data_dir(args.data_dir.as_deref()))?;
+    let Some(forget) = &args.forget else {
+        return Err(Error::input("--forget", "missing: which class was to be forgotten?", "name a class, for example --forget 6"));
+    };
+    let forget = classes::parse_class(forget, &dataset, "--forget")?;
+    let learn = args.learn.as_deref().map(|c| classes::parse_class(c, &dataset, "--learn")).transpose()?;
+    // The classes before the swap: the original's, or the subject's with the swap undone.
+    let before = match args.original.is_some() {
+        true => first_metadata.classes()?,
+        false => undone(&loaded.iter().find(|l| l.1 == ModelKind::Subject).map_or(first_metadata, |l| &l.3).classes()?, forget, learn)?,
+    };
+    let task = SwapTask::new(&dataset, &before, Swap { forget, learn })?;
+    let mut models: Vec<Finished> = Vec::new();
+    let (arch, input) = (first.spec().architecture.clone(), dataset.shape());
+    let sha256 = first_sha256.clone();
+    for (path, kind, model, metadata, _) in loaded {
+        let map = metadata.classes()?;
+        if model.spec().input != input {
+            return Err(Error::input(path.display().to_string(), format!("it takes images of {:?}, {name} has {input:?}", model.spec().input), "give the data it was trained on with --data"));
+        }
+        let expected = if kind == ModelKind::Original { &task.before } else { &task.after };
+        if map != *expected {
+            return Err(Error::input(
+                path.display().to_string(),
+                format!("its slots stand for {:?}, this swap leaves {:?}", numbers(&map), numbers(expected)),
+                "audit models of one swap at a time, with its --forget and --learn",
+            ));
+        }
+        let stem = path.file_stem().map_or("model".into(), |s| s.to_string_lossy().into_owned());
+        let taken = models.iter().filter(|m| m.name == stem || m.name.starts_with(&format!("{stem}-"))).count();
+        let name = if taken == 0 { stem } else { format!("{stem}-{}", taken + 1) };
+        models.push(Finished { name, kind, model, map, cost: None });
+    }
+    let settings = Settings::default();
+    let config = RunConfig {
+        format: FORMAT,
+        version: env!("CARGO_PKG_VERSION").into(),
+        commit: env!("UNLEARN_COMMIT").into(),
+        seed: 0,
+        device: "cpu".into(),
+        data: dataset.name.clone(),
+        data_sha256: dataset.fingerprint(),
+        classes: numbers(&task.before),
+        augment: true,
+        arch,
+        forget: forget.0,
+        learn: learn.map(|c| c.0),
+        oracles: args.oracle.len(),
+        methods: vec![],
+        model_sha256: Some(sha256),
+        train: settings.training()?,
+        method: Default::default(),
+    };
+    let run = Run::create(out, &config, false)?;
+    finish(&run, &config, &models, &task, &dataset, json, output)
+}
+
+fn numbers(map: &ClassMap) -> Vec<u16> {
+    map.classes().iter().map(|c| c.0).collect()
+}
+
+/// The classes that a model had before `forget` gave way to `learn`.
+fn undone(after: &ClassMap, forget: ClassId, learn: Option<ClassId>) -> Result<ClassMap> {
+    match learn {
+        Some(learn) => after.swapped(Swap { forget: learn, learn: Some(forget) }),
+        None => ClassMap::new(after.classes().iter().copied().chain([forget]).collect()),
+    }
+}
+
+fn finish(run: &Run, config: &RunConfig, models: &[Finished], task: &SwapTask, dataset: &Dataset, json: bool, output: &Output) -> Result<()> {
+    let device = device::open(&config.device)?;
+    let context = |name: &str| Context {
+        model: name.to_string(),
+        seed: rng::derive_seed(config.seed, name, 0),
+        device: device.clone(),
+        settings: config.train.clone(),
+        pipeline: Pipeline::of(dataset, false),
+        reporter: Reporter::new(output.clone()),
+        cost: Default::default(),
+    };
+    let evidence = assess::assess(models, task, dataset, context)?;
+    for model in &evidence.outputs {
+        run.write_output(&model.model, model)?;
+    }
+    run.write_output("samples", &evidence.samples)?;
+    run.write_scores(&evidence.scores)?;
+    let summary = run.summary()?;
+    files::write_bytes(&run.report(), report::html(&summary).as_bytes())?;
+    if json {
+        return print_json(&summary.scores, output);
+    }
+    output.result(&report::markdown(&summary));
+    output.result(&format!("\nReport: {}  Scores: {}", run.report().display(), run.scores().display()));
+    Ok(())
+}

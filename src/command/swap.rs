@@ -1,0 +1,161 @@
+//! `unlearn swap` and `unlearn demo`: the straight line.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use unlearn::assess::{self, Finished};
+use unlearn::config::{FORMAT, RunConfig, Settings};
+use unlearn::context::Reporter;
+use unlearn::data::{ClassMap, Dataset, Labelled, Swap, SwapTask, classes, data_dir};
+use unlearn::error::{Error, Result};
+use unlearn::model::{Classifier, checkpoint};
+use unlearn::output::Output;
+use unlearn::run::Run;
+use unlearn::summary::ModelKind;
+use unlearn::unit::{Made, Order, Workshop};
+use unlearn::{device, files, oracle, report, train};
+
+use super::{print_json, resolve, use_threads};
+use crate::cli::{DemoArgs, SwapArgs};
+
+/// The demo is a swap with these settings.
+const DEMO: &str = include_str!("../../configs/demo.toml");
+
+pub fn demo(args: DemoArgs, json: bool, output: &Output) -> Result<()> {
+    let settings: Settings = toml::from_str(DEMO).map_err(|e| Error::failed("configs/demo.toml", e.to_string(), "report this as a bug"))?;
+    let settings = Settings { seed: Some(args.seed), threads: args.threads, ..settings };
+    let out = args.out.unwrap_or_else(|| first_free(Path::new("runs/demo")));
+    swap(SwapArgs { config: None, out, resume: args.resume, model: None, settings }, json, output)
+}
+
+pub fn swap(args: SwapArgs, json: bool, output: &Output) -> Result<()> {
+    let started = Instant::now();
+    let settings = resolve(args.settings, args.config.as_deref())?;
+    use_threads(settings.threads)?;
+    let device_name = settings.device.clone().unwrap_or_else(|| "cpu".into());
+    let device = device::open(&device_name)?;
+    let dataset = Dataset::load(settings.data.as_deref().unwrap_or("mnist-mini"), &data_dir(settings.data_dir.as_deref()))?;
+    let given = args.model.as_deref().map(|path| checkpoint::load(path, &device)).transpose()?;
+    let task = task(&settings, &dataset, given.as_ref().map(|(_, m, _)| m))?;
+    let config = config(&settings, device_name, &dataset, &task, given.as_ref().map(|(m, _, sha)| (m, sha.clone())))?;
+    let run = Run::create(&args.out, &config, args.resume)?;
+    let reporter = Reporter::with_events(output.clone(), run.events())?;
+    let workshop = Workshop { run: &run, config: &config, dataset: &dataset, device, reporter };
+
+    let original = original(&workshop, &task, given)?;
+    let oracles = oracle::retrained(&workshop, &task, config.oracles)?;
+    let swapped = swapped(&workshop, &task, &original)?;
+
+    let models: Vec<Finished> = [original].into_iter().chain(oracles).chain(swapped).map(finished).collect();
+    let evidence = assess::assess(&models, &task, &dataset, |name| workshop.context(name))?;
+    for model in &evidence.outputs {
+        run.write_output(&model.model, model)?;
+    }
+    run.write_output("samples", &evidence.samples)?;
+    run.write_scores(&evidence.scores)?;
+    let summary = run.summary()?;
+    files::write_bytes(&run.report(), report::html(&summary).as_bytes())?;
+    if json {
+        print_json(&summary.scores, output)?;
+    } else {
+        output.result(&report::markdown(&summary));
+        output.result(&format!("\n{:.0} s. Report: {}  Scores: {}", started.elapsed().as_secs_f64(), run.report().display(), run.scores().display()));
+    }
+    Ok(())
+}
+
+/// The swap that the settings ask for, of the given model's classes or of those that they list.
+fn task(settings: &Settings, dataset: &Dataset, given: Option<&checkpoint::Metadata>) -> Result<SwapTask> {
+    let Some(forget) = &settings.forget else {
+        return Err(Error::input("--forget", "missing: which class is to be forgotten?", "name a class, for example --forget 6"));
+    };
+    let forget = classes::parse_class(forget, dataset, "--forget")?;
+    let learn = settings.learn.as_deref().map(|c| classes::parse_class(c, dataset, "--learn")).transpose()?;
+    let before = match (given, &settings.classes) {
+        (Some(metadata), _) => metadata.classes()?,
+        (None, Some(list)) => classes::parse_classes(list, dataset, settings.seed.unwrap_or(0))?,
+        (None, None) => {
+            let all = (0..dataset.class_names.len() as u16).map(unlearn::data::ClassId);
+            ClassMap::new(all.filter(|c| Some(*c) != learn).collect())?
+        }
+    };
+    SwapTask::new(dataset, &before, Swap { forget, learn })
+}
+
+/// The resolved configuration.
+fn config(settings: &Settings, device: String, dataset: &Dataset, task: &SwapTask, given: Option<(&Classifier, String)>) -> Result<RunConfig> {
+    let methods = settings.methods()?;
+    let arch = match &given {
+        Some((model, _)) => model.spec().architecture.clone(),
+        None => settings.arch.clone().unwrap_or_else(|| "cnn-s".into()),
+    };
+    if let Some((model, _)) = &given
+        && model.spec().input != dataset.shape()
+    {
+        return Err(Error::input("--model", format!("it takes images of {:?}, {} has {:?}", model.spec().input, dataset.name, dataset.shape()), "give the data it was trained on"));
+    }
+    // Unknown architectures and too small images are refused before any work.
+    unlearn::model::arch::stages(&arch, dataset.shape())?;
+    Ok(RunConfig {
+        format: FORMAT,
+        version: env!("CARGO_PKG_VERSION").into(),
+        commit: env!("UNLEARN_COMMIT").into(),
+        seed: settings.seed.unwrap_or(0),
+        device,
+        data: dataset.name.clone(),
+        data_sha256: dataset.fingerprint(),
+        classes: task.before.classes().iter().map(|c| c.0).collect(),
+        augment: settings.augment.unwrap_or(true),
+        arch,
+        forget: task.swap.forget.0,
+        learn: task.swap.learn.map(|c| c.0),
+        oracles: settings.oracles.unwrap_or(3),
+        methods: methods.iter().map(|(name, _)| name.clone()).collect(),
+        model_sha256: given.map(|(_, sha)| sha),
+        train: settings.training()?,
+        method: methods.into_iter().collect(),
+    })
+}
+
+/// The original: given, or trained on the classes before the swap.
+fn original(workshop: &Workshop<'_>, task: &SwapTask, given: Option<(Classifier, checkpoint::Metadata, String)>) -> Result<Made> {
+    if let Some((model, metadata, sha256)) = given {
+        checkpoint::save(&workshop.run.model("original"), &model, &metadata)?;
+        return Ok(Made { name: "original".into(), kind: ModelKind::Original, model, map: task.before.clone(), sha256, cost: None });
+    }
+    let order =
+        Order { name: "original".into(), kind: ModelKind::Original, made_by: "train", map: task.before.clone(), parameters: None, parents: vec![] };
+    let data = Labelled::new(task.retain.train.samples()?.union([task.forget.train.samples()?]), &task.before);
+    workshop.make(order, |ctx| {
+        let fresh = Classifier::new(&workshop.config.arch, workshop.dataset.shape(), task.before.len(), ctx.seed, &ctx.device)?;
+        train::fit(fresh, &data, &workshop.config.train, ctx)
+    })
+}
+
+/// The original swapped by every method, one after the other with the machine to itself, so that times can be compared.
+fn swapped(workshop: &Workshop<'_>, task: &SwapTask, original: &Made) -> Result<Vec<Made>> {
+    let mut all = Vec::new();
+    for name in &workshop.config.methods {
+        let parameters = &workshop.config.method[name];
+        let order = Order {
+            name: name.clone(),
+            kind: assess::kind_of(name),
+            made_by: name,
+            map: task.after.clone(),
+            parameters: Some(parameters),
+            parents: vec![original.sha256.clone()],
+        };
+        all.push(workshop.make(order, |ctx| assess::apply(name, parameters, original.model.clone(), task, ctx))?);
+    }
+    Ok(all)
+}
+
+fn finished(made: Made) -> Finished {
+    Finished { name: made.name, kind: made.kind, model: made.model, map: made.map, cost: made.cost }
+}
+
+/// `path`, or `path-2`, `path-3`, … if it is taken.
+fn first_free(path: &Path) -> PathBuf {
+    let numbered = (2..).map(|n| path.with_file_name(format!("{}-{n}", path.file_name().unwrap_or_default().to_string_lossy())));
+    std::iter::once(path.to_path_buf()).chain(numbered).find(|p| !p.exists()).unwrap_or_else(|| path.to_path_buf())
+}

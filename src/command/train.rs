@@ -1,0 +1,155 @@
+//! `unlearn train`: the founding notebook's pre-training and its test.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+use unlearn::config::Settings;
+use unlearn::context::{Context, Pipeline, Reporter};
+use unlearn::data::{ClassMap, Dataset, Labelled, Samples, Slot, classes, data_dir};
+use unlearn::error::{Error, Result};
+use unlearn::events;
+use unlearn::model::{
+    Classifier,
+    checkpoint::{self, Metadata},
+};
+use unlearn::output::{Output, table};
+use unlearn::stats::{self, Logits};
+use unlearn::summary::EpochRow;
+use unlearn::{device, rng, train as training};
+
+use super::{print_json, resolve, use_threads};
+use crate::cli::TrainArgs;
+
+pub fn train(args: TrainArgs, json: bool, output: &Output) -> Result<()> {
+    let settings = resolve(args.settings, args.config.as_deref())?;
+    use_threads(settings.threads)?;
+    let device = device::open(settings.device.as_deref().unwrap_or("cpu"))?;
+    let dataset = Dataset::load(settings.data.as_deref().unwrap_or("mnist-mini"), &data_dir(settings.data_dir.as_deref()))?;
+    let map = chosen_classes(&settings, &dataset)?;
+    if args.out.exists() {
+        return Err(Error::input(format!("--out {}", args.out.display()), "exists already; it was not touched", "choose another file"));
+    }
+    let folder = tempfile::tempdir().map_err(Error::io("the temporary folder"))?;
+    let log = folder.path().join("events.jsonl");
+    let seed = settings.seed.unwrap_or(0);
+    let mut ctx = Context {
+        model: "original".into(),
+        seed: rng::derive_seed(seed, "original", 0),
+        device: device.clone(),
+        settings: settings.training()?,
+        pipeline: Pipeline::of(&dataset, settings.augment.unwrap_or(true)),
+        reporter: Reporter::with_events(output.clone(), log.clone())?,
+        cost: Default::default(),
+    };
+    let arch = settings.arch.as_deref().unwrap_or("cnn-s");
+    let fresh = Classifier::new(arch, dataset.shape(), map.len(), ctx.seed, &device)?;
+    let data = Labelled::new(Samples::of_classes(&dataset.train, map.classes()), &map);
+    output.status(&format!(
+        "{arch}: {} parameters, {} classes, {} training images, batch {}",
+        training::parameter_count(&fresh),
+        map.len(),
+        data.len(),
+        ctx.settings.batch
+    ));
+    let trained = ctx.settings.clone();
+    let model = training::fit(fresh, &data, &trained, &mut ctx)?;
+    let test = Labelled::new(Samples::of_classes(&dataset.test, map.classes()), &map);
+    let logits = training::predict(&model, &test, &ctx)?;
+    let metadata = Metadata {
+        format: checkpoint::FORMAT,
+        architecture: arch.into(),
+        input: dataset.shape(),
+        dataset: dataset.name.clone(),
+        class_map: map.classes().iter().map(|c| c.0).collect(),
+        class_names: map.classes().iter().map(|c| dataset.class_name(*c).to_string()).collect(),
+        made_by: "train".into(),
+        seed: ctx.seed,
+        config_hash: config_hash(&trained, &dataset, &settings)?,
+        parents: vec![],
+        version: env!("CARGO_PKG_VERSION").into(),
+    };
+    checkpoint::save(&args.out, &model, &metadata)?;
+    let rows = events::curves(&log)?.into_iter().next().map(|c| c.rows).unwrap_or_default();
+    let tested = Tested::of(&logits, &test, &map);
+    if json {
+        return print_json(&json!({ "epochs": rows, "test": tested.json(&metadata.class_names), "checkpoint": args.out }), output);
+    }
+    output.result(&epochs(&rows));
+    output.result(&tested.text(&metadata.class_names));
+    output.result(&format!("Checkpoint: {}", args.out.display()));
+    Ok(())
+}
+
+/// The classes listed, or all but the one that a swap is to learn.
+fn chosen_classes(settings: &Settings, dataset: &Dataset) -> Result<ClassMap> {
+    let learn = settings.learn.as_deref().map(|c| classes::parse_class(c, dataset, "--learn")).transpose()?;
+    match &settings.classes {
+        Some(list) => classes::parse_classes(list, dataset, settings.seed.unwrap_or(0)),
+        None => ClassMap::new((0..dataset.class_names.len() as u16).map(unlearn::data::ClassId).filter(|c| Some(*c) != learn).collect()),
+    }
+}
+
+fn config_hash(training: &unlearn::context::TrainSettings, dataset: &Dataset, settings: &Settings) -> Result<String> {
+    use sha2::{Digest, Sha256};
+    let spec = json!({ "train": training, "data": dataset.fingerprint(), "augment": settings.augment.unwrap_or(true), "seed": settings.seed.unwrap_or(0) });
+    Ok(unlearn::hex(&Sha256::digest(spec.to_string().as_bytes())))
+}
+
+/// The notebook's table of epochs.
+fn epochs(rows: &[EpochRow]) -> String {
+    let cells = |r: &EpochRow| {
+        let mut cells = vec![r.epoch.to_string()];
+        cells.extend([r.accuracy, r.confidence, r.loss, r.l_var, r.l_min, r.l_max].map(|v| format!("{v:.6}")));
+        cells
+    };
+    table(&["epoch", "accuracy", "confidence", "loss", "l_var", "l_min", "l_max"], &rows.iter().map(cells).collect::<Vec<_>>())
+}
+
+/// The notebook's test: accuracy over samples, confidence as mean of per-class means, confusion matrix of mean softmax.
+struct Tested {
+    accuracy: f64,
+    confidence: f64,
+    confusion: Vec<Vec<f64>>,
+}
+
+impl Tested {
+    fn of(logits: &Logits, test: &Labelled, map: &ClassMap) -> Self {
+        let mut by_slot: BTreeMap<usize, Vec<f32>> = BTreeMap::new();
+        let mut hits = 0;
+        for (row, slot) in logits.rows().zip(&test.slots) {
+            if let Some(Slot(s)) = slot {
+                hits += usize::from(stats::argmax(row) == *s);
+                by_slot.entry(*s).or_default().extend_from_slice(row);
+            }
+        }
+        let classes: Vec<Logits> =
+            (0..map.len()).map(|s| Logits { values: by_slot.remove(&s).unwrap_or_default(), slots: map.len() }).collect();
+        let confidences: Vec<f64> = classes.iter().filter_map(Logits::confidence).collect();
+        Self {
+            accuracy: hits as f64 / test.len().max(1) as f64,
+            confidence: stats::mean(&confidences),
+            confusion: classes.iter().map(Logits::profile).collect(),
+        }
+    }
+
+    fn json(&self, names: &[String]) -> serde_json::Value {
+        json!({ "accuracy": self.accuracy, "confidence": self.confidence, "classes": names, "confusion_softmax": self.confusion })
+    }
+
+    fn text(&self, names: &[String]) -> String {
+        let headings: Vec<&str> = std::iter::once("class").chain(names.iter().map(String::as_str)).collect();
+        let rows: Vec<Vec<String>> = names
+            .iter()
+            .zip(&self.confusion)
+            // Whole percents, truncated as the notebook prints them.
+            .map(|(name, row)| std::iter::once(name.clone()).chain(row.iter().map(|p| format!("{}%", (100.0 * p) as u32))).collect())
+            .collect();
+        format!(
+            "\nTest\naccuracy    {:.4}  fraction of test images, higher is better\nconfidence  {:.4}  nats², mean over classes\nConfusion matrix: row = class, mean softmax output over its test images\n{}",
+            self.accuracy,
+            self.confidence,
+            table(&headings, &rows)
+        )
+    }
+}
+

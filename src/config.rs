@@ -1,0 +1,286 @@
+//! Settings as users give them (flags, TOML files) and the resolved configuration of a run.
+//!
+//! Every flag has a TOML key of the same name. Order of precedence: flags, then the file, then defaults. Unknown keys are refused.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::context::{OptimiserKind, Schedule, TrainSettings};
+use crate::error::{Error, Result, did_you_mean};
+use crate::method;
+
+/// Version of `config.toml` in a run directory.
+pub const FORMAT: u32 = 1;
+
+/// What a user may set; everything optional.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, clap::Args)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct Settings {
+    /// Data set: a name of `unlearn list data`, emnist-SPLIT, or idx:FOLDER [default: mnist-mini]
+    #[arg(long, help_heading = "Data")]
+    pub data: Option<String>,
+    /// Where downloaded sets lie [default: the platform's cache directory]
+    #[arg(long, env = "UNLEARN_DATA", help_heading = "Data")]
+    pub data_dir: Option<PathBuf>,
+    /// The original's classes, in slot order: `0,1,2`, `A,b,airplane`, `random:20` or `all` [default: all but the one to learn]
+    #[arg(long, help_heading = "Data")]
+    pub classes: Option<String>,
+    /// Augment training images as the founding notebooks do for this set [default: true]
+    #[arg(long, help_heading = "Data")]
+    pub augment: Option<bool>,
+    /// Architecture, see `unlearn list models` [default: cnn-s]
+    #[arg(long, help_heading = "Training")]
+    pub arch: Option<String>,
+    /// Passes over the training set [default: 5]
+    #[arg(long, help_heading = "Training")]
+    pub epochs: Option<usize>,
+    /// Images a step [default: 64]
+    #[arg(long, help_heading = "Training")]
+    pub batch: Option<usize>,
+    /// Learning rate [default: 0.001]
+    #[arg(long, help_heading = "Training")]
+    pub lr: Option<f64>,
+    /// Optimiser [default: adam]
+    #[arg(long, value_enum, help_heading = "Training")]
+    pub optimiser: Option<OptimiserKind>,
+    /// Learning-rate schedule [default: constant]
+    #[arg(long, value_enum, help_heading = "Training")]
+    pub schedule: Option<Schedule>,
+    /// L2 penalty [default: 0]
+    #[arg(long, help_heading = "Training")]
+    pub weight_decay: Option<f64>,
+    /// The one seed that everything follows from [default: 0]
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// `cpu`, `cuda:0` or `wgpu` [default: cpu]
+    #[arg(long)]
+    pub device: Option<String>,
+    /// CPU threads; results do not depend on it [default: all cores]
+    #[arg(long)]
+    pub threads: Option<usize>,
+    /// The old class
+    #[arg(long, help_heading = "Swap")]
+    pub forget: Option<String>,
+    /// The new class; leave it out for plain unlearning
+    #[arg(long, help_heading = "Swap")]
+    pub learn: Option<String>,
+    /// Methods, comma-separated, see `unlearn list methods` [default: all]
+    #[arg(long, value_delimiter = ',', help_heading = "Swap")]
+    pub methods: Option<Vec<String>>,
+    /// Retrained models to judge by; fewer than three give no verdict [default: 3]
+    #[arg(long, help_heading = "Swap")]
+    pub oracles: Option<usize>,
+    /// A method's parameter, METHOD.KEY=VALUE; may be repeated. In a file: [method.METHOD] KEY = VALUE
+    #[arg(long = "set", value_name = "METHOD.KEY=VALUE", help_heading = "Swap")]
+    #[serde(skip)]
+    pub set: Vec<String>,
+    /// Parameters by method.
+    #[arg(skip)]
+    pub method: BTreeMap<String, toml::Table>,
+}
+
+/// Keys of [`Settings`] in a file.
+const KEYS: &[&str] = &[
+    "data", "data-dir", "classes", "augment", "arch", "epochs", "batch", "lr", "optimiser", "schedule", "weight-decay", "seed", "device", "threads",
+    "forget", "learn", "methods", "oracles", "method",
+];
+
+impl Settings {
+    /// Reads a TOML file.
+    ///
+    /// # Errors
+    /// Unreadable file, broken TOML (with line), unknown keys (with the nearest valid one), values of the wrong type.
+    pub fn read(path: &Path) -> Result<Self> {
+        let at = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
+        let table: toml::Table = text.parse().map_err(|e: toml::de::Error| Error::input(&at, e.to_string(), "mend the TOML there"))?;
+        if let Some(key) = table.keys().find(|k| !KEYS.contains(&k.as_str())) {
+            return Err(Error::input(&at, format!("unknown key `{key}`"), did_you_mean(key, KEYS.iter().copied())));
+        }
+        toml::from_str(&text).map_err(|e| Error::input(&at, e.to_string(), "mend the value there"))
+    }
+
+    /// These settings, with `fallback`'s where they say nothing.
+    pub fn or(self, fallback: Self) -> Self {
+        let mut method = fallback.method;
+        for (name, table) in self.method {
+            method.entry(name).or_default().extend(table);
+        }
+        Self {
+            data: self.data.or(fallback.data),
+            data_dir: self.data_dir.or(fallback.data_dir),
+            classes: self.classes.or(fallback.classes),
+            augment: self.augment.or(fallback.augment),
+            arch: self.arch.or(fallback.arch),
+            epochs: self.epochs.or(fallback.epochs),
+            batch: self.batch.or(fallback.batch),
+            lr: self.lr.or(fallback.lr),
+            optimiser: self.optimiser.or(fallback.optimiser),
+            schedule: self.schedule.or(fallback.schedule),
+            weight_decay: self.weight_decay.or(fallback.weight_decay),
+            seed: self.seed.or(fallback.seed),
+            device: self.device.or(fallback.device),
+            threads: self.threads.or(fallback.threads),
+            forget: self.forget.or(fallback.forget),
+            learn: self.learn.or(fallback.learn),
+            methods: self.methods.or(fallback.methods),
+            oracles: self.oracles.or(fallback.oracles),
+            set: [fallback.set, self.set].concat(),
+            method,
+        }
+    }
+
+    /// How networks are trained.
+    pub fn training(&self) -> Result<TrainSettings> {
+        let settings = TrainSettings {
+            epochs: self.epochs.unwrap_or(5),
+            batch: self.batch.unwrap_or(64),
+            lr: self.lr.unwrap_or(1e-3),
+            optimiser: self.optimiser.unwrap_or(OptimiserKind::Adam),
+            schedule: self.schedule.unwrap_or(Schedule::Constant),
+            weight_decay: self.weight_decay.unwrap_or(0.0),
+        };
+        settings.check()?;
+        Ok(settings)
+    }
+
+    /// Methods with their complete parameters, in the order asked for; all of them by default.
+    pub fn methods(&self) -> Result<Vec<(String, toml::Table)>> {
+        let mut given = self.method.clone();
+        for text in &self.set {
+            let (name, key, value) = parse_set(text)?;
+            given.entry(name).or_default().insert(key, value);
+        }
+        for name in given.keys() {
+            method::find(name)?;
+        }
+        let names: Vec<String> = self.methods.clone().unwrap_or_else(|| method::METHODS.iter().map(|m| m.name.to_string()).collect());
+        let mut out: Vec<(String, toml::Table)> = Vec::new();
+        for name in names {
+            let entry = method::find(&name)?;
+            if out.iter().any(|(n, _)| *n == name) {
+                return Err(Error::input("--methods", format!("`{name}` appears twice"), "name each method once"));
+            }
+            let mut table = (entry.defaults)();
+            let own = given.get(&name).cloned().unwrap_or_default();
+            (entry.build)(&own)?;
+            table.extend(own);
+            out.push((name, table));
+        }
+        Ok(out)
+    }
+}
+
+/// `finetune.epochs=3` → (finetune, epochs, 3); the value is TOML, or a bare string.
+fn parse_set(text: &str) -> Result<(String, String, toml::Value)> {
+    let parts = text.split_once('=').and_then(|(path, value)| path.split_once('.').map(|(m, k)| (m, k, value)));
+    let Some((name, key, value)) = parts else {
+        return Err(Error::input(format!("--set {text}"), "not METHOD.KEY=VALUE", "write for example --set finetune.epochs=3"));
+    };
+    let parsed = format!("v = {value}").parse::<toml::Table>().ok().and_then(|mut t| t.remove("v"));
+    Ok((name.trim().to_string(), key.trim().to_string(), parsed.unwrap_or_else(|| toml::Value::String(value.to_string()))))
+}
+
+/// Everything that determines a run: written to `config.toml`, compared on `--resume`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct RunConfig {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// Version of this crate.
+    pub version: String,
+    /// Git commit that the binary was built from.
+    pub commit: String,
+    /// The one seed.
+    pub seed: u64,
+    /// Device name.
+    pub device: String,
+    /// Data set.
+    pub data: String,
+    /// SHA-256 of its images and labels.
+    pub data_sha256: String,
+    /// Labels of the original's slots.
+    pub classes: Vec<u16>,
+    /// Whether training images are augmented.
+    pub augment: bool,
+    /// Architecture.
+    pub arch: String,
+    /// Label of the old class.
+    pub forget: u16,
+    /// Label of the new class.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub learn: Option<u16>,
+    /// Number of oracles.
+    pub oracles: usize,
+    /// Methods in order.
+    pub methods: Vec<String>,
+    /// Hash of the original's file, where it was given.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub model_sha256: Option<String>,
+    /// How networks are trained.
+    pub train: TrainSettings,
+    /// Complete parameters by method.
+    pub method: BTreeMap<String, toml::Table>,
+}
+
+impl RunConfig {
+    /// The TOML text.
+    pub fn to_toml(&self) -> Result<String> {
+        toml::to_string(self).map_err(|e| Error::failed("config.toml", e.to_string(), "report this as a bug"))
+    }
+
+    /// Reads `config.toml` of a run directory.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
+        let at = path.display().to_string();
+        let config: Self = toml::from_str(&text).map_err(|e| Error::input(&at, e.to_string(), "the file was edited or comes from another version; run again"))?;
+        if config.format != FORMAT {
+            return Err(Error::input(at, format!("run format {}, this version reads {FORMAT}", config.format), "use the version of unlearn that wrote it"));
+        }
+        Ok(config)
+    }
+
+    /// The first difference to `other` that would change a result, in words; builds of the same version are taken to agree.
+    pub fn difference(&self, other: &Self) -> Option<String> {
+        let neutral = |c: &Self| Self { commit: String::new(), ..c.clone() };
+        let (a, b) = (toml::Table::try_from(neutral(self)).ok()?, toml::Table::try_from(neutral(other)).ok()?);
+        let keys: std::collections::BTreeSet<&String> = a.keys().chain(b.keys()).collect();
+        let show = |v: Option<&toml::Value>| v.map_or("nothing".to_string(), ToString::to_string);
+        keys.into_iter().find(|k| a.get(*k) != b.get(*k)).map(|k| format!("`{k}` was {}, is now {}", show(a.get(k)), show(b.get(k))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_win_over_the_file_and_methods_merge() {
+        let file: Settings = toml::from_str("epochs = 3\nlr = 0.1\n[method.finetune]\nepochs = 7\nlr_factor = 2.0").expect("valid");
+        let flags = Settings { epochs: Some(9), set: vec!["finetune.epochs=1".into()], ..Settings::default() };
+        let both = flags.or(file);
+        assert_eq!((both.epochs, both.lr), (Some(9), Some(0.1)));
+        let finetune = both.methods().expect("builds").into_iter().find(|(n, _)| n == "finetune").expect("listed").1;
+        assert_eq!(finetune["epochs"].as_integer(), Some(1));
+        assert_eq!(finetune["lr_factor"].as_float(), Some(2.0));
+    }
+
+    #[test]
+    fn every_flag_is_a_key() {
+        use clap::Args;
+        let command = Settings::augment_args(clap::Command::new("x"));
+        for arg in command.get_arguments().filter_map(|a| a.get_long()) {
+            assert!(KEYS.contains(&arg) || arg == "set", "--{arg} has no key");
+        }
+    }
+
+    #[test]
+    fn a_bad_set_is_explained() {
+        for (text, says) in [("finetune", "not METHOD.KEY=VALUE"), ("finetun.epochs=1", "no such method"), ("finetune.epoch=1", "no such parameter")] {
+            let settings = Settings { set: vec![text.into()], ..Settings::default() };
+            assert!(settings.methods().expect_err("refused").to_string().contains(says), "{text}");
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! Writing files whole or not at all.
+
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+use crate::error::{Error, Result};
+
+/// Writes a file as a whole or not at all: to a temporary file in the same folder, renamed when `content` is done.
+///
+/// # Errors
+/// What the operating system or `content` refuses; the old file, if any, is then untouched.
+pub fn write_whole(path: &Path, content: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Result<()> {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    // Temporary files are private by default; these are to be as readable as any file the user makes.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut temp = builder.tempfile_in(folder).map_err(Error::io(path))?;
+    let mut buffered = BufWriter::new(temp.as_file_mut());
+    content(&mut buffered).and_then(|()| buffered.flush()).map_err(Error::io(path))?;
+    drop(buffered);
+    temp.persist(path).map_err(|e| Error::io(path)(e.error)).map(|_| ())
+}
+
+/// [`write_whole`] for bytes at hand; makes the folder where it is missing.
+pub fn write_bytes(path: &Path, bytes: &[u8]) -> Result<()> {
+    if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
+    }
+    write_whole(path, |out| out.write_all(bytes))
+}

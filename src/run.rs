@@ -1,0 +1,147 @@
+//! The run directory: everything needed to redraw the report, nothing hidden.
+//!
+//! ```text
+//! RUN/config.toml            the resolved configuration
+//! RUN/events.jsonl           append-only log
+//! RUN/models/*.safetensors   original, oracle-N, one a method
+//! RUN/outputs/*.json         what the report draws of each model; samples.json: a few test images
+//! RUN/scores.json            every figure and verdict
+//! RUN/report.html            drawn from this directory alone
+//! ```
+
+use std::path::{Path, PathBuf};
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::audit::AUDITS;
+use crate::config::RunConfig;
+use crate::error::{Error, Result};
+use crate::events;
+use crate::files::write_bytes;
+use crate::method::METHODS;
+use crate::summary::{SCORES_FORMAT, Scores, Summary};
+
+/// An open run directory.
+#[derive(Debug)]
+pub struct Run {
+    dir: PathBuf,
+}
+
+impl Run {
+    /// Makes `dir` for `config`. An existing directory is refused unless `resume`, which needs it to hold the same configuration
+    /// (or nothing).
+    pub fn create(dir: &Path, config: &RunConfig, resume: bool) -> Result<Self> {
+        let at = dir.display().to_string();
+        let file = dir.join("config.toml");
+        if dir.exists() && !resume {
+            return Err(Error::input(format!("--out {at}"), "exists already; nothing in it was touched", "choose another directory, or --resume to go on with it"));
+        }
+        if file.exists() {
+            if let Some(difference) = RunConfig::read(&file)?.difference(config) {
+                return Err(Error::input(
+                    format!("--resume {at}"),
+                    format!("it was begun with another configuration: {difference}"),
+                    "give the settings it was begun with, or choose another directory",
+                ));
+            }
+        } else {
+            if dir.exists() && dir.read_dir().map_err(Error::io(dir))?.next().is_some() {
+                return Err(Error::input(format!("--resume {at}"), "not a run directory: it has no config.toml", "choose another directory"));
+            }
+            for folder in ["models", "outputs"] {
+                std::fs::create_dir_all(dir.join(folder)).map_err(Error::io(dir))?;
+            }
+            write_bytes(&file, config.to_toml()?.as_bytes())?;
+        }
+        Ok(Self { dir: dir.to_path_buf() })
+    }
+
+    /// Opens a finished or interrupted run.
+    pub fn open(dir: &Path) -> Result<Self> {
+        if !dir.join("config.toml").is_file() {
+            return Err(Error::input(dir.display().to_string(), "not a run directory: it has no config.toml", "give a directory that `unlearn demo` or `unlearn swap` made"));
+        }
+        Ok(Self { dir: dir.to_path_buf() })
+    }
+
+    /// The directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Its configuration.
+    pub fn config(&self) -> Result<RunConfig> {
+        RunConfig::read(&self.dir.join("config.toml"))
+    }
+
+    /// Its event log.
+    pub fn events(&self) -> PathBuf {
+        self.dir.join("events.jsonl")
+    }
+
+    /// The checkpoint of `model`.
+    pub fn model(&self, model: &str) -> PathBuf {
+        self.dir.join("models").join(format!("{model}.safetensors"))
+    }
+
+    /// Its report.
+    pub fn report(&self) -> PathBuf {
+        self.dir.join("report.html")
+    }
+
+    /// Its scores.
+    pub fn scores(&self) -> PathBuf {
+        self.dir.join("scores.json")
+    }
+
+    /// Writes `outputs/NAME.json`.
+    pub fn write_output(&self, name: &str, value: &impl Serialize) -> Result<()> {
+        write_json(&self.dir.join("outputs").join(format!("{name}.json")), value)
+    }
+
+    /// Writes `scores.json`.
+    pub fn write_scores(&self, scores: &Scores) -> Result<()> {
+        write_json(&self.scores(), scores)
+    }
+
+    /// Everything the report shows, from the directory alone.
+    ///
+    /// # Errors
+    /// A run without scores yet, a file that is not what it should be, another format version.
+    pub fn summary(&self) -> Result<Summary> {
+        let at = self.dir.display().to_string();
+        if !self.scores().is_file() {
+            return Err(Error::input(at, "the run is not finished: it has no scores.json", "finish it with the same command and --resume"));
+        }
+        let scores: Scores = read_json(&self.scores())?;
+        if scores.format != SCORES_FORMAT {
+            return Err(Error::input(at, format!("scores format {}, this version reads {SCORES_FORMAT}", scores.format), "use the version of unlearn that wrote it"));
+        }
+        let outputs = scores.verdict.iter().map(|v| read_json(&self.dir.join("outputs").join(format!("{}.json", v.model)))).collect::<Result<_>>()?;
+        let config = self.dir.join("config.toml");
+        let legend = METHODS
+            .iter()
+            .map(|m| (m.name.to_string(), m.summary.to_string()))
+            .chain(AUDITS.iter().map(|a| (a.name().to_string(), a.summary().to_string())))
+            .collect();
+        Ok(Summary {
+            config: std::fs::read_to_string(&config).map_err(Error::io(&config))?,
+            scores,
+            curves: if self.events().is_file() { events::curves(&self.events())? } else { Vec::new() },
+            outputs,
+            samples: read_json(&self.dir.join("outputs").join("samples.json"))?,
+            legend,
+        })
+    }
+}
+
+fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
+    let mut text = serde_json::to_string_pretty(value).map_err(|e| Error::failed(path.display().to_string(), e.to_string(), "report this as a bug"))?;
+    text.push('\n');
+    write_bytes(path, text.as_bytes())
+}
+
+fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
+    serde_json::from_str(&text).map_err(|e| Error::input(path.display().to_string(), e.to_string(), "the file was edited or cut short; run again with --resume"))
+}
