@@ -7,6 +7,7 @@ use crate::data::{ClassId, ClassMap, Dataset, Needs, Role, SwapTask, sheet};
 use crate::error::Result;
 use crate::method::{self, METHODS};
 use crate::model::Classifier;
+use crate::schedule::{Job, side_by_side};
 use crate::summary::{Cost, ModelKind, ModelOutput, SCORES_FORMAT, SampleImages, Scores, TaskInfo};
 
 /// Test images of the old and of the new class that the report shows.
@@ -39,32 +40,37 @@ pub struct Evidence {
 }
 
 /// Runs every audit on every model. `context` makes a context for a model's name.
-pub fn assess(models: &[Finished], task: &SwapTask, dataset: &Dataset, context: impl Fn(&str) -> Context) -> Result<Evidence> {
+pub fn assess(models: &[Finished], task: &SwapTask, dataset: &Dataset, context: impl Fn(&str) -> Context + Sync) -> Result<Evidence> {
     let data = AuditData::new(task.for_method("audit", Needs::ALL))?;
     let signals: Vec<Signals> = {
         let bar = context("signals").bar(1, models.len());
-        let each = |m: &Finished| {
-            let signals = Signals::of(&m.model, &m.map, &data, &context(&m.name))?;
-            bar.batch(0);
-            Ok(signals)
-        };
-        models.iter().map(each).collect::<Result<_>>()?
+        let jobs = models.iter().map(|m| {
+            let (context, data, bar) = (&context, &data, &bar);
+            Box::new(move || {
+                let signals = Signals::of(&m.model, &m.map, data, &context(&m.name))?;
+                bar.batch(0);
+                Ok(signals)
+            }) as Job<'_, Signals>
+        });
+        side_by_side(jobs.collect())?
     };
     let bar = context("audits").bar(1, models.len());
-    let mut figures = Vec::new();
-    let mut outputs = Vec::new();
-    for (i, m) in models.iter().enumerate() {
-        context(&m.name).check_interrupt()?;
-        let oracles = (0..models.len()).filter(|j| *j != i && models[*j].kind == ModelKind::Oracle).map(|j| &signals[j]).collect();
-        let subject = Subject { model: &m.name, map: &m.map, signals: &signals[i], data: &data, oracles };
-        let mut measured: Vec<(&'static str, Measured)> = Vec::new();
-        for audit in AUDITS {
-            measured.extend(audit.measure(&subject)?.into_iter().map(|f| (audit.name(), f)));
-        }
-        outputs.push(model_output(&subject, m.kind, |c| dataset.class_name(c).to_string(), SAMPLES));
-        figures.push(Figures { model: m.name.clone(), kind: m.kind, figures: measured });
-        bar.batch(0);
-    }
+    let jobs = models.iter().enumerate().map(|(i, m)| {
+        let (context, data, bar, signals) = (&context, &data, &bar, &signals);
+        Box::new(move || {
+            context(&m.name).check_interrupt()?;
+            let oracles = (0..models.len()).filter(|j| *j != i && models[*j].kind == ModelKind::Oracle).map(|j| &signals[j]).collect();
+            let subject = Subject { model: &m.name, map: &m.map, signals: &signals[i], data, oracles };
+            let mut measured: Vec<(&'static str, Measured)> = Vec::new();
+            for audit in AUDITS {
+                measured.extend(audit.measure(&subject)?.into_iter().map(|f| (audit.name(), f)));
+            }
+            let output = model_output(&subject, m.kind, |c| dataset.class_name(c).to_string(), SAMPLES);
+            bar.batch(0);
+            Ok((Figures { model: m.name.clone(), kind: m.kind, figures: measured }, output))
+        }) as Job<'_, (Figures, ModelOutput)>
+    });
+    let (figures, outputs): (Vec<Figures>, Vec<ModelOutput>) = side_by_side(jobs.collect())?.into_iter().unzip();
     let (scores, verdict) = verdict::judge(&figures);
     let agreement = oracle_agreement(models, &signals);
     let mut warnings = Vec::new();
@@ -73,7 +79,8 @@ pub fn assess(models: &[Finished], task: &SwapTask, dataset: &Dataset, context: 
         warnings.push(format!("{oracles} oracle(s): no verdict without at least {MIN_ORACLES}. Values are shown, judge them with care."));
     }
     for v in verdict.iter().filter(|v| v.kind == ModelKind::Control && v.verdict == "matched") {
-        warnings.push(format!("negative control `{}` passed: the audits can't tell hiding from erasing here. Believe no verdict of this run.", v.model));
+        warnings
+            .push(format!("negative control `{}` passed: the audits can't tell hiding from erasing here. Believe no verdict of this run.", v.model));
     }
     for v in verdict.iter().filter(|v| v.model == "retrain" && v.verdict != "matched" && v.verdict != "no verdict") {
         warnings.push(format!(

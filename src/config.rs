@@ -83,8 +83,25 @@ pub struct Settings {
 
 /// Keys of [`Settings`] in a file.
 const KEYS: &[&str] = &[
-    "data", "data-dir", "classes", "augment", "arch", "epochs", "batch", "lr", "optimiser", "schedule", "weight-decay", "seed", "device", "threads",
-    "forget", "learn", "methods", "oracles", "method",
+    "data",
+    "data-dir",
+    "classes",
+    "augment",
+    "arch",
+    "epochs",
+    "batch",
+    "lr",
+    "optimiser",
+    "schedule",
+    "weight-decay",
+    "seed",
+    "device",
+    "threads",
+    "forget",
+    "learn",
+    "methods",
+    "oracles",
+    "method",
 ];
 
 impl Settings {
@@ -235,9 +252,14 @@ impl RunConfig {
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
         let at = path.display().to_string();
-        let config: Self = toml::from_str(&text).map_err(|e| Error::input(&at, e.to_string(), "the file was edited or comes from another version; run again"))?;
+        let config: Self =
+            toml::from_str(&text).map_err(|e| Error::input(&at, e.to_string(), "the file was edited or comes from another version; run again"))?;
         if config.format != FORMAT {
-            return Err(Error::input(at, format!("run format {}, this version reads {FORMAT}", config.format), "use the version of unlearn that wrote it"));
+            return Err(Error::input(
+                at,
+                format!("run format {}, this version reads {FORMAT}", config.format),
+                "use the version of unlearn that wrote it",
+            ));
         }
         Ok(config)
     }
@@ -278,7 +300,8 @@ mod tests {
 
     #[test]
     fn a_bad_set_is_explained() {
-        for (text, says) in [("finetune", "not METHOD.KEY=VALUE"), ("finetun.epochs=1", "no such method"), ("finetune.epoch=1", "no such parameter")] {
+        for (text, says) in [("finetune", "not METHOD.KEY=VALUE"), ("finetun.epochs=1", "no such method"), ("finetune.epoch=1", "no such parameter")]
+        {
             let settings = Settings { set: vec![text.into()], ..Settings::default() };
             assert!(settings.methods().expect_err("refused").to_string().contains(says), "{text}");
         }

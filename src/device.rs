@@ -41,5 +41,9 @@ fn wgpu() -> Result<Device> {
 
 #[cfg(any(not(feature = "cuda"), not(feature = "wgpu")))]
 fn without(name: &str, feature: &str) -> Error {
-    Error::input(format!("--device {name}"), "this binary was built for the CPU only", format!("build with `cargo build --release --features {feature}`, or use --device cpu"))
+    Error::input(
+        format!("--device {name}"),
+        "this binary was built for the CPU only",
+        format!("build with `cargo build --release --features {feature}`, or use --device cpu"),
+    )
 }

@@ -45,7 +45,9 @@ pub fn curves(path: &Path) -> Result<Vec<Curve>> {
         let event: Value = match serde_json::from_str(line) {
             Ok(event) => event,
             Err(_) if i + 1 == lines.len() || line.is_empty() => continue,
-            Err(e) => return Err(Error::input(format!("{}:{}", path.display(), i + 1), format!("not a JSON object: {e}"), "the log was edited; run again")),
+            Err(e) => {
+                return Err(Error::input(format!("{}:{}", path.display(), i + 1), format!("not a JSON object: {e}"), "the log was edited; run again"));
+            }
         };
         if event["stage"] != "epoch" {
             continue;
@@ -71,7 +73,8 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("events.jsonl");
         let mut log = EventLog::open(path.clone()).expect("opens");
-        let row = |epoch, accuracy| json!({"epoch": epoch, "accuracy": accuracy, "confidence": 1.0, "loss": 1.0, "l_var": 0.0, "l_min": 1.0, "l_max": 1.0});
+        let row =
+            |epoch, accuracy| json!({"epoch": epoch, "accuracy": accuracy, "confidence": 1.0, "loss": 1.0, "l_var": 0.0, "l_min": 1.0, "l_max": 1.0});
         for (epoch, accuracy) in [(0, 0.1), (1, 0.2), (0, 0.3)] {
             log.append("epoch", "original", row(epoch, accuracy)).expect("appends");
         }

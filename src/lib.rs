@@ -12,8 +12,8 @@
 
 pub mod assess;
 pub mod audit;
-pub mod context;
 pub mod config;
+pub mod context;
 pub mod data;
 pub mod device;
 pub mod error;
@@ -28,6 +28,7 @@ pub mod report;
 pub mod rng;
 pub mod run;
 pub mod saliency;
+pub mod schedule;
 pub mod stats;
 pub mod summary;
 pub mod train;

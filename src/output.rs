@@ -127,9 +127,8 @@ impl Drop for Bar {
 pub fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
     let width = |i: usize| rows.iter().map(|r| r[i].chars().count()).chain([headings[i].chars().count()]).max().unwrap_or(0);
     let widths: Vec<usize> = (0..headings.len()).map(width).collect();
-    let numeric: Vec<bool> = (0..headings.len())
-        .map(|i| rows.iter().all(|r| r[i].chars().next().is_none_or(|c| c.is_ascii_digit() || "-+–−".contains(c))))
-        .collect();
+    let numeric: Vec<bool> =
+        (0..headings.len()).map(|i| rows.iter().all(|r| r[i].chars().next().is_none_or(|c| c.is_ascii_digit() || "-+–−".contains(c)))).collect();
     let line = |cells: Vec<&str>| {
         let padded: Vec<String> = cells
             .iter()

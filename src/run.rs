@@ -34,7 +34,11 @@ impl Run {
         let at = dir.display().to_string();
         let file = dir.join("config.toml");
         if dir.exists() && !resume {
-            return Err(Error::input(format!("--out {at}"), "exists already; nothing in it was touched", "choose another directory, or --resume to go on with it"));
+            return Err(Error::input(
+                format!("--out {at}"),
+                "exists already; nothing in it was touched",
+                "choose another directory, or --resume to go on with it",
+            ));
         }
         if file.exists() {
             if let Some(difference) = RunConfig::read(&file)?.difference(config) {
@@ -59,7 +63,11 @@ impl Run {
     /// Opens a finished or interrupted run.
     pub fn open(dir: &Path) -> Result<Self> {
         if !dir.join("config.toml").is_file() {
-            return Err(Error::input(dir.display().to_string(), "not a run directory: it has no config.toml", "give a directory that `unlearn demo` or `unlearn swap` made"));
+            return Err(Error::input(
+                dir.display().to_string(),
+                "not a run directory: it has no config.toml",
+                "give a directory that `unlearn demo` or `unlearn swap` made",
+            ));
         }
         Ok(Self { dir: dir.to_path_buf() })
     }
@@ -115,7 +123,11 @@ impl Run {
         }
         let scores: Scores = read_json(&self.scores())?;
         if scores.format != SCORES_FORMAT {
-            return Err(Error::input(at, format!("scores format {}, this version reads {SCORES_FORMAT}", scores.format), "use the version of unlearn that wrote it"));
+            return Err(Error::input(
+                at,
+                format!("scores format {}, this version reads {SCORES_FORMAT}", scores.format),
+                "use the version of unlearn that wrote it",
+            ));
         }
         let outputs = scores.verdict.iter().map(|v| read_json(&self.dir.join("outputs").join(format!("{}.json", v.model)))).collect::<Result<_>>()?;
         let config = self.dir.join("config.toml");
@@ -136,12 +148,14 @@ impl Run {
 }
 
 fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
-    let mut text = serde_json::to_string_pretty(value).map_err(|e| Error::failed(path.display().to_string(), e.to_string(), "report this as a bug"))?;
+    let mut text =
+        serde_json::to_string_pretty(value).map_err(|e| Error::failed(path.display().to_string(), e.to_string(), "report this as a bug"))?;
     text.push('\n');
     write_bytes(path, text.as_bytes())
 }
 
 fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
     let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
-    serde_json::from_str(&text).map_err(|e| Error::input(path.display().to_string(), e.to_string(), "the file was edited or cut short; run again with --resume"))
+    serde_json::from_str(&text)
+        .map_err(|e| Error::input(path.display().to_string(), e.to_string(), "the file was edited or cut short; run again with --resume"))
 }

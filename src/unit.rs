@@ -155,7 +155,11 @@ impl Workshop<'_> {
         let sha256 = checkpoint::save(&path, &model, &metadata)?;
         let images = self.retrain_images();
         let cost = Cost { model: order.name.clone(), wall_s, share_of_retrain: None, train_passes: ctx.cost.passes_over(images) };
-        self.reporter.event("unit", &order.name, json!({ "hash": hash, "sha256": sha256, "wall_s": cost.wall_s, "train_passes": cost.train_passes }))?;
+        self.reporter.event(
+            "unit",
+            &order.name,
+            json!({ "hash": hash, "sha256": sha256, "wall_s": cost.wall_s, "train_passes": cost.train_passes }),
+        )?;
         Ok(made(model, order.map.clone(), sha256, Some(cost)))
     }
 

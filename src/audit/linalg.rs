@@ -83,7 +83,11 @@ pub fn fit(x: &Features, old: &[bool]) -> Result<Readout> {
     let mut seen = [0usize; 2];
     for (i, o) in old.iter().enumerate() {
         let n = &mut seen[usize::from(*o)];
-        if *n % 5 == 4 { held.push(i) } else { fit.push(i) }
+        if *n % 5 == 4 {
+            held.push(i)
+        } else {
+            fit.push(i)
+        }
         *n += 1;
     }
     if seen.iter().any(|n| *n < 5) {

@@ -9,10 +9,10 @@ mod accuracy;
 mod confidence;
 mod confusion;
 mod hiding;
+pub mod linalg;
 mod nearest_mean;
 mod probe;
 mod profile;
-pub mod linalg;
 pub mod signals;
 pub mod verdict;
 

@@ -79,7 +79,11 @@ fn from_files(args: &AuditArgs, json: bool, output: &Output) -> Result<()> {
     for (path, kind, model, metadata, _) in loaded {
         let map = metadata.classes()?;
         if model.spec().input != input {
-            return Err(Error::input(path.display().to_string(), format!("it takes images of {:?}, {name} has {input:?}", model.spec().input), "give the data it was trained on with --data"));
+            return Err(Error::input(
+                path.display().to_string(),
+                format!("it takes images of {:?}, {name} has {input:?}", model.spec().input),
+                "give the data it was trained on with --data",
+            ));
         }
         let expected = if kind == ModelKind::Original { &task.before } else { &task.after };
         if map != *expected {

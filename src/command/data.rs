@@ -23,9 +23,18 @@ pub fn data(args: DataArgs, json: bool, output: &Output) -> Result<()> {
 }
 
 fn list(dir: &Path, json: bool, output: &Output) -> Result<()> {
-    let there = |e: &data::DatasetEntry| if e.files.is_empty() { "built in" } else if dir.join(e.name).is_dir() { "yes" } else { "no" };
+    let there = |e: &data::DatasetEntry| {
+        if e.files.is_empty() {
+            "built in"
+        } else if dir.join(e.name).is_dir() {
+            "yes"
+        } else {
+            "no"
+        }
+    };
     if json {
-        let rows: Vec<_> = DATASETS.iter().map(|e| json!({ "name": e.name, "summary": e.summary, "licence": e.licence, "there": there(e) })).collect();
+        let rows: Vec<_> =
+            DATASETS.iter().map(|e| json!({ "name": e.name, "summary": e.summary, "licence": e.licence, "there": there(e) })).collect();
         return print_json(&rows, output);
     }
     let rows: Vec<Vec<String>> = DATASETS.iter().map(|e| vec![e.name.into(), there(e).into(), e.summary.into()]).collect();
@@ -53,7 +62,13 @@ fn show(name: &str, dir: &Path, out: Option<&Path>, augmented: bool, seed: u64, 
         );
     }
     let [c, h, w] = set.shape();
-    output.result(&format!("{}: {} training and {} test images of {c}×{h}×{w}, {} classes", set.name, set.train.len(), set.test.len(), classes.len()));
+    output.result(&format!(
+        "{}: {} training and {} test images of {c}×{h}×{w}, {} classes",
+        set.name,
+        set.train.len(),
+        set.test.len(),
+        classes.len()
+    ));
     let steps = set.augmentation.describe();
     output.result(&format!("augmentation: {}", if steps.is_empty() { "none".into() } else { steps.join(", ") }));
     let rows: Vec<Vec<String>> =

@@ -42,8 +42,11 @@ fn rows(what: What) -> Vec<Value> {
         What::Methods => METHODS
             .iter()
             .map(|m| {
-                let needs: Vec<&str> =
-                    [("retain", m.needs.retain), ("forget", m.needs.forget), ("learn", m.needs.learn)].into_iter().filter(|n| n.1).map(|n| n.0).collect();
+                let needs: Vec<&str> = [("retain", m.needs.retain), ("forget", m.needs.forget), ("learn", m.needs.learn)]
+                    .into_iter()
+                    .filter(|n| n.1)
+                    .map(|n| n.0)
+                    .collect();
                 json!({ "name": m.name, "summary": m.summary, "paper": m.paper, "needs": needs, "control": m.control, "parameters": (m.defaults)() })
             })
             .collect(),

@@ -22,11 +22,7 @@ pub fn report(args: &ReportArgs, json: bool, output: &Output) -> Result<()> {
 }
 
 pub fn compare(args: &CompareArgs, json: bool, output: &Output) -> Result<()> {
-    let runs = args
-        .runs
-        .iter()
-        .map(|dir| Ok((dir.display().to_string(), Run::open(dir)?.summary()?)))
-        .collect::<Result<Vec<_>>>()?;
+    let runs = args.runs.iter().map(|dir| Ok((dir.display().to_string(), Run::open(dir)?.summary()?))).collect::<Result<Vec<_>>>()?;
     if json {
         let scores: Vec<_> = runs.iter().map(|(name, s)| serde_json::json!({ "name": name, "scores": s.scores })).collect();
         return print_json(&scores, output);

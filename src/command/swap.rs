@@ -11,12 +11,16 @@ use unlearn::error::{Error, Result};
 use unlearn::model::{Classifier, checkpoint};
 use unlearn::output::Output;
 use unlearn::run::Run;
+use unlearn::schedule::{Job, side_by_side};
 use unlearn::summary::ModelKind;
 use unlearn::unit::{Made, Order, Workshop};
 use unlearn::{device, files, oracle, report, train};
 
 use super::{print_json, resolve, use_threads};
 use crate::cli::{DemoArgs, SwapArgs};
+
+/// A model that the user brought: itself, its metadata, its file's hash.
+type Given = (Classifier, checkpoint::Metadata, String);
 
 /// The demo is a swap with these settings.
 const DEMO: &str = include_str!("../../configs/demo.toml");
@@ -42,11 +46,10 @@ pub fn swap(args: SwapArgs, json: bool, output: &Output) -> Result<()> {
     let reporter = Reporter::with_events(output.clone(), run.events())?;
     let workshop = Workshop { run: &run, config: &config, dataset: &dataset, device, reporter };
 
-    let original = original(&workshop, &task, given)?;
-    let oracles = oracle::retrained(&workshop, &task, config.oracles)?;
-    let swapped = swapped(&workshop, &task, &original)?;
+    let trained = trained(&workshop, &task, given)?; // the original, then the oracles
+    let swapped = swapped(&workshop, &task, &trained[0])?;
 
-    let models: Vec<Finished> = [original].into_iter().chain(oracles).chain(swapped).map(finished).collect();
+    let models: Vec<Finished> = trained.into_iter().chain(swapped).map(finished).collect();
     let evidence = assess::assess(&models, &task, &dataset, |name| workshop.context(name))?;
     for model in &evidence.outputs {
         run.write_output(&model.model, model)?;
@@ -92,7 +95,11 @@ fn config(settings: &Settings, device: String, dataset: &Dataset, task: &SwapTas
     if let Some((model, _)) = &given
         && model.spec().input != dataset.shape()
     {
-        return Err(Error::input("--model", format!("it takes images of {:?}, {} has {:?}", model.spec().input, dataset.name, dataset.shape()), "give the data it was trained on"));
+        return Err(Error::input(
+            "--model",
+            format!("it takes images of {:?}, {} has {:?}", model.spec().input, dataset.name, dataset.shape()),
+            "give the data it was trained on",
+        ));
     }
     // Unknown architectures and too small images are refused before any work.
     unlearn::model::arch::stages(&arch, dataset.shape())?;
@@ -117,8 +124,20 @@ fn config(settings: &Settings, device: String, dataset: &Dataset, task: &SwapTas
     })
 }
 
-/// The original: given, or trained on the classes before the swap.
-fn original(workshop: &Workshop<'_>, task: &SwapTask, given: Option<(Classifier, checkpoint::Metadata, String)>) -> Result<Made> {
+/// The original, given or trained on the classes before the swap, and beside it the oracles, which do not depend on it.
+fn trained(workshop: &Workshop<'_>, task: &SwapTask, given: Option<Given>) -> Result<Vec<Made>> {
+    let data = oracle::data(task)?;
+    let mut jobs: Vec<Job<'_, Made>> = vec![Box::new(|| original(workshop, task, given))];
+    jobs.extend((1..=workshop.config.oracles).map(|i| {
+        Box::new({
+            let data = &data;
+            move || oracle::retrained(workshop, task, data, i)
+        }) as Job<'_, Made>
+    }));
+    side_by_side(jobs)
+}
+
+fn original(workshop: &Workshop<'_>, task: &SwapTask, given: Option<Given>) -> Result<Made> {
     if let Some((model, metadata, sha256)) = given {
         checkpoint::save(&workshop.run.model("original"), &model, &metadata)?;
         return Ok(Made { name: "original".into(), kind: ModelKind::Original, model, map: task.before.clone(), sha256, cost: None });
@@ -132,22 +151,21 @@ fn original(workshop: &Workshop<'_>, task: &SwapTask, given: Option<(Classifier,
     })
 }
 
-/// The original swapped by every method, one after the other with the machine to itself, so that times can be compared.
+/// The original swapped by every method.
 fn swapped(workshop: &Workshop<'_>, task: &SwapTask, original: &Made) -> Result<Vec<Made>> {
-    let mut all = Vec::new();
-    for name in &workshop.config.methods {
+    let one = |name: &str| {
         let parameters = &workshop.config.method[name];
         let order = Order {
-            name: name.clone(),
+            name: name.to_string(),
             kind: assess::kind_of(name),
             made_by: name,
             map: task.after.clone(),
             parameters: Some(parameters),
             parents: vec![original.sha256.clone()],
         };
-        all.push(workshop.make(order, |ctx| assess::apply(name, parameters, original.model.clone(), task, ctx))?);
-    }
-    Ok(all)
+        workshop.make(order, |ctx| assess::apply(name, parameters, original.model.clone(), task, ctx))
+    };
+    side_by_side(workshop.config.methods.iter().map(|name| Box::new(|| one(name)) as Job<'_, Made>).collect())
 }
 
 fn finished(made: Made) -> Finished {

@@ -91,7 +91,8 @@ fn chosen_classes(settings: &Settings, dataset: &Dataset) -> Result<ClassMap> {
 
 fn config_hash(training: &unlearn::context::TrainSettings, dataset: &Dataset, settings: &Settings) -> Result<String> {
     use sha2::{Digest, Sha256};
-    let spec = json!({ "train": training, "data": dataset.fingerprint(), "augment": settings.augment.unwrap_or(true), "seed": settings.seed.unwrap_or(0) });
+    let spec =
+        json!({ "train": training, "data": dataset.fingerprint(), "augment": settings.augment.unwrap_or(true), "seed": settings.seed.unwrap_or(0) });
     Ok(unlearn::hex(&Sha256::digest(spec.to_string().as_bytes())))
 }
 
@@ -122,8 +123,7 @@ impl Tested {
                 by_slot.entry(*s).or_default().extend_from_slice(row);
             }
         }
-        let classes: Vec<Logits> =
-            (0..map.len()).map(|s| Logits { values: by_slot.remove(&s).unwrap_or_default(), slots: map.len() }).collect();
+        let classes: Vec<Logits> = (0..map.len()).map(|s| Logits { values: by_slot.remove(&s).unwrap_or_default(), slots: map.len() }).collect();
         let confidences: Vec<f64> = classes.iter().filter_map(Logits::confidence).collect();
         Self {
             accuracy: hits as f64 / test.len().max(1) as f64,
@@ -152,4 +152,3 @@ impl Tested {
         )
     }
 }
-

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use flate2::read::GzDecoder;
 
 use super::augment::Augmentation;
-use crate::files::write_whole;
 use super::{ClassId, Dataset, DatasetEntry, Normalisation, Part, RemoteFile};
 use crate::error::{Error, Result};
+use crate::files::write_whole;
 
 const NAMES: [&str; 10] = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
 const TRAIN: [&str; 5] = ["data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"];

@@ -123,11 +123,9 @@ pub fn parse_classes(text: &str, dataset: &Dataset, seed: u64) -> Result<ClassMa
         return ClassMap::new((0..all as u16).map(ClassId).collect());
     }
     if let Some(count) = text.strip_prefix("random:") {
-        let count: usize = count
-            .parse()
-            .ok()
-            .filter(|c| (2..=all).contains(c))
-            .ok_or_else(|| Error::input("--classes", format!("`{text}`: {} has {all} classes", dataset.name), format!("write random:N with N from 2 to {all}")))?;
+        let count: usize = count.parse().ok().filter(|c| (2..=all).contains(c)).ok_or_else(|| {
+            Error::input("--classes", format!("`{text}`: {} has {all} classes", dataset.name), format!("write random:N with N from 2 to {all}"))
+        })?;
         let mut rng = crate::rng::stream(seed, "classes", 0);
         let drawn = rand::seq::index::sample(&mut rng, all, count);
         return ClassMap::new(drawn.into_iter().map(|i| ClassId(i as u16)).collect());

@@ -9,10 +9,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::augment::Augmentation;
-use crate::files::write_whole;
 use super::idx::{self, Images, Mapping};
 use super::{Dataset, DatasetEntry, Normalisation, Part, RemoteFile};
 use crate::error::{Error, Result};
+use crate::files::write_whole;
 
 /// Edge of an image in the files.
 const STORED: usize = 28;

@@ -16,9 +16,9 @@ use flate2::Compression;
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 
-use crate::files::write_whole;
 use super::{ClassId, Part};
 use crate::error::{Error, Result};
+use crate::files::write_whole;
 
 pub use folder::{Mapping, load_folder};
 pub use sets::{FASHION_MNIST, MNIST};

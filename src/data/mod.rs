@@ -200,7 +200,6 @@ pub fn find(name: &str) -> Result<&'static DatasetEntry> {
 
 /// `--data-dir`, else `UNLEARN_DATA` (clap reads it), else the platform's cache directory.
 pub fn data_dir(flag: Option<&Path>) -> PathBuf {
-    flag.map(Path::to_path_buf).unwrap_or_else(|| {
-        directories::ProjectDirs::from("", "", "unlearn").map_or_else(|| PathBuf::from("data"), |d| d.cache_dir().to_path_buf())
-    })
+    flag.map(Path::to_path_buf)
+        .unwrap_or_else(|| directories::ProjectDirs::from("", "", "unlearn").map_or_else(|| PathBuf::from("data"), |d| d.cache_dir().to_path_buf()))
 }

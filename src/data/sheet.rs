@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::{ClassId, Dataset, Samples};
-use crate::files::write_whole;
 use crate::error::{Error, Result};
+use crate::files::write_whole;
 use crate::rng;
 
 /// Between two images of a sheet, in pixels.

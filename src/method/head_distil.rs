@@ -86,7 +86,8 @@ impl Method for HeadDistil {
             fresh.tensors().into_iter().filter(|t| t.name.starts_with("head.")).map(|t| (t.name, t.values)).collect();
         let mut head: Linear = LinearConfig::new(width, slots).with_initializer(Initializer::Zeros).init(&device);
         head.weight = head.weight.map(|w| Tensor::from_data(TensorData::new(head_tensors["head.weight"].clone(), w.dims()), &device).require_grad());
-        head.bias = head.bias.map(|b| b.map(|b| Tensor::from_data(TensorData::new(head_tensors["head.bias"].clone(), b.dims()), &device).require_grad()));
+        head.bias =
+            head.bias.map(|b| b.map(|b| Tensor::from_data(TensorData::new(head_tensors["head.bias"].clone(), b.dims()), &device).require_grad()));
         let mut optimiser = adam(None);
         let size = ctx.settings.batch;
         let bar = ctx.bar(self.epochs, data.len().div_ceil(size));

@@ -30,7 +30,8 @@ const SILENT: f32 = -30.0;
 
 impl Method for LogitMask {
     fn apply(&self, original: Classifier, task: &SwapTask, _ctx: &mut Context) -> Result<Classifier> {
-        let Slot(old) = task.before.slot(task.swap.forget).ok_or_else(|| Error::failed("logit-mask", "no slot for the old class", "report this as a bug"))?;
+        let Slot(old) =
+            task.before.slot(task.swap.forget).ok_or_else(|| Error::failed("logit-mask", "no slot for the old class", "report this as a bug"))?;
         let slots = original.spec().slots;
         Ok(original.rewrite(|name, _shape, current| match name {
             "head.weight" => {

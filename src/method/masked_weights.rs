@@ -86,7 +86,8 @@ impl Method for MaskedWeights {
                 let favoured = batch.slots_of(task.working(), |c| c != old);
                 let penalised = batch.slots_of(&task.before, |c| c == old);
                 let logits = net.logits(batch.images); // [N, K]
-                let loss = train::cross_entropy(logits.clone(), &favoured) - train::cross_entropy(logits.clone(), &penalised).mul_scalar(self.penalty);
+                let loss =
+                    train::cross_entropy(logits.clone(), &favoured) - train::cross_entropy(logits.clone(), &penalised).mul_scalar(self.penalty);
                 meter.add(&ctx.model, &loss, logits, &favoured)?;
                 let grads = GradientsParams::from_grads(loss.backward(), &net);
                 net = saliency::restore_frozen(optimiser.step(self.lr, net, grads), &frozen, &mask);

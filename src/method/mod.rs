@@ -92,7 +92,8 @@ fn build<P: Method + Default + Serialize + DeserializeOwned + 'static>(name: &st
         };
         table.insert(key.clone(), value);
     }
-    let method: P = table.try_into().map_err(|e: toml::de::Error| Error::input(format!("[method.{name}]"), e.message(), "see `unlearn list methods`"))?;
+    let method: P =
+        table.try_into().map_err(|e: toml::de::Error| Error::input(format!("[method.{name}]"), e.message(), "see `unlearn list methods`"))?;
     method.check()?;
     Ok(Box::new(method))
 }

@@ -64,7 +64,8 @@ pub fn save(path: &Path, model: &Classifier, metadata: &Metadata) -> Result<Stri
         })
         .collect();
     let views = bytes.iter().map(|(name, shape, data)| {
-        let view = TensorView::new(Dtype::F32, shape.clone(), data).map_err(|e| Error::failed(path.display().to_string(), e.to_string(), "report this as a bug"));
+        let view = TensorView::new(Dtype::F32, shape.clone(), data)
+            .map_err(|e| Error::failed(path.display().to_string(), e.to_string(), "report this as a bug"));
         view.map(|v| (name.clone(), v))
     });
     let views: Vec<(String, TensorView<'_>)> = views.collect::<Result<_>>()?;
@@ -90,12 +91,18 @@ pub fn load(path: &Path, device: &Device) -> Result<(Classifier, Metadata, Strin
     let mut found: BTreeMap<String, Vec<f32>> = BTreeMap::new();
     let damaged = "the file is damaged or was edited; make it again";
     for NamedTensor { name, shape, .. } in model.tensors() {
-        let tensor = file.tensor(&name).map_err(|_| Error::input(&at, format!("tensor `{name}` of {} is missing", metadata.architecture), damaged))?;
+        let tensor =
+            file.tensor(&name).map_err(|_| Error::input(&at, format!("tensor `{name}` of {} is missing", metadata.architecture), damaged))?;
         let (want, _) = transposed(shape.clone(), &[]);
         if tensor.dtype() != Dtype::F32 || tensor.shape() != want {
             return Err(Error::input(
                 &at,
-                format!("tensor `{name}` is {:?} of shape {:?}, {} needs F32 of shape {want:?}", tensor.dtype(), tensor.shape(), metadata.architecture),
+                format!(
+                    "tensor `{name}` is {:?} of shape {:?}, {} needs F32 of shape {want:?}",
+                    tensor.dtype(),
+                    tensor.shape(),
+                    metadata.architecture
+                ),
                 damaged,
             ));
         }
@@ -125,7 +132,11 @@ pub fn inspect(path: &Path) -> Result<(Metadata, Vec<(String, String, Vec<usize>
 fn metadata_of(at: &str, bytes: &[u8]) -> Result<Metadata> {
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| not_safetensors(at, &e.to_string()))?;
     let json = header.metadata().as_ref().and_then(|m| m.get(KEY)).ok_or_else(|| {
-        Error::input(at, "a safetensors file, but not one of `unlearn` (its metadata has no `unlearn` entry)", "give a checkpoint that `unlearn train` wrote")
+        Error::input(
+            at,
+            "a safetensors file, but not one of `unlearn` (its metadata has no `unlearn` entry)",
+            "give a checkpoint that `unlearn train` wrote",
+        )
     })?;
     let format = serde_json::from_str::<serde_json::Value>(json).ok().and_then(|v| v.get("format").and_then(serde_json::Value::as_u64));
     if format != Some(u64::from(FORMAT)) {

@@ -117,7 +117,9 @@ impl LayerSpec {
             Self::GlobalAvgPool => Layer::GlobalAvgPool(AdaptiveAvgPool2dConfig::new([1, 1]).init()),
             Self::Flatten => Layer::Flatten(Flatten {}),
             Self::Linear(out) => Layer::Linear(LinearConfig::new(input.iter().product(), *out).with_initializer(zeros).init(device)),
-            Self::Residual(body, shortcut) => Layer::Residual(Residual { body: init_all(body, input, device).0, shortcut: init_all(shortcut, input, device).0 }),
+            Self::Residual(body, shortcut) => {
+                Layer::Residual(Residual { body: init_all(body, input, device).0, shortcut: init_all(shortcut, input, device).0 })
+            }
         };
         (layer, self.output(input))
     }

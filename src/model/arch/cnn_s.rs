@@ -1,18 +1,19 @@
-//! `cnn-s`: the fast default, about 0.1 M parameters on 28×28 images.
+//! `cnn-s`: the fast default, about 33,000 parameters on 28×28 images. Strides instead of pooling: a quarter of the activations to write.
 
 use super::{ArchitectureEntry, Stages};
-use crate::model::layers::{
-    LayerSpec::{Flatten, Linear, MaxPool, Relu},
-    conv3,
-};
+use crate::model::layers::LayerSpec::{self, Conv, Relu};
 
 pub const ENTRY: ArchitectureEntry = ArchitectureEntry {
     name: "cnn-s",
-    summary: "small fast CNN: conv 8, pool, conv 16, pool, fc 96; the default",
+    summary: "small fast CNN: 3×3 convolutions of stride 2 to 16, 32 and 64 channels; the default",
     min_side: 4,
     stages,
 };
 
+fn strided(out: usize) -> Vec<LayerSpec> {
+    vec![Conv { out, kernel: 3, stride: 2, bias: true }, Relu]
+}
+
 fn stages(_input: [usize; 3]) -> Stages {
-    vec![("conv1", vec![conv3(8), Relu, MaxPool]), ("conv2", vec![conv3(16), Relu, MaxPool]), ("fc", vec![Flatten, Linear(96), Relu])]
+    vec![("conv1", strided(16)), ("conv2", strided(32)), ("conv3", strided(64))]
 }

@@ -28,13 +28,15 @@ pub struct ArchitectureEntry {
 }
 
 /// Every architecture; help, `list models`, checkpoints and the test sweep read it.
-pub const ARCHITECTURES: &[&ArchitectureEntry] = &[&mlp::ENTRY, &cnn_s::ENTRY, &cnn_emnist::ENTRY, &resnet20::ENTRY, &resnet18::ENTRY, &cnn_cifar::ENTRY];
+pub const ARCHITECTURES: &[&ArchitectureEntry] =
+    &[&mlp::ENTRY, &cnn_s::ENTRY, &cnn_emnist::ENTRY, &resnet20::ENTRY, &resnet18::ENTRY, &cnn_cifar::ENTRY];
 
 /// Stages of the architecture called `name`.
 pub fn stages(name: &str, input: [usize; 3]) -> Result<Stages> {
-    let entry = ARCHITECTURES.iter().find(|e| e.name == name).ok_or_else(|| {
-        Error::input(format!("--arch {name}"), "no such architecture", did_you_mean(name, ARCHITECTURES.iter().map(|e| e.name)))
-    })?;
+    let entry = ARCHITECTURES
+        .iter()
+        .find(|e| e.name == name)
+        .ok_or_else(|| Error::input(format!("--arch {name}"), "no such architecture", did_you_mean(name, ARCHITECTURES.iter().map(|e| e.name))))?;
     if input[1].min(input[2]) < entry.min_side {
         return Err(Error::input(
             format!("--arch {name}"),
