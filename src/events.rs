@@ -46,7 +46,11 @@ pub fn curves(path: &Path) -> Result<Vec<Curve>> {
             Ok(event) => event,
             Err(_) if i + 1 == lines.len() || line.is_empty() => continue,
             Err(e) => {
-                return Err(Error::input(format!("{}:{}", path.display(), i + 1), format!("not a JSON object: {e}"), "the log was edited; run again"));
+                return Err(Error::input(
+                    format!("{}:{}", path.display(), i + 1),
+                    format!("not a JSON object: {e}"),
+                    "the log was edited; run again",
+                ));
             }
         };
         if event["stage"] != "epoch" {
