@@ -63,10 +63,10 @@ mod tests {
 
     #[test]
     fn results_come_in_order_and_failures_stop_the_rest() {
-        let jobs: Vec<Job<'_, usize>> = (0..7).map(|i| Box::new(move || Ok(i * i)) as Job<'_, usize>).collect();
+        let jobs: Vec<Job<'_, usize>> = (0..7usize).map(|i| Box::new(move || Ok(i * i)) as Job<'_, usize>).collect();
         assert_eq!(side_by_side(jobs).expect("all succeed"), [0, 1, 4, 9, 16, 25, 36]);
         let jobs: Vec<Job<'_, usize>> =
-            (0..7).map(|i| Box::new(move || if i == 2 { Err(Error::input("x", "bad", "mend")) } else { Ok(i) }) as Job<'_, usize>).collect();
+            (0..7usize).map(|i| Box::new(move || if i == 2 { Err(Error::input("x", "bad", "mend")) } else { Ok(i) }) as Job<'_, usize>).collect();
         assert!(matches!(side_by_side(jobs), Err(Error::Input { .. })));
         assert!(side_by_side::<usize>(vec![]).expect("nothing to do").is_empty());
     }

@@ -173,10 +173,10 @@ mod tests {
 
     #[test]
     fn confidence_of_a_worked_row() {
-        // softmax of (ln 1, ln 2, ln 5) = (1/8, 2/8, 5/8); logs −2.0794, −1.3863, −0.4700; mean −1.311922
-        // squares .589110, .005528, .708836 → sum 1.303474 / 2 = 0.651737
+        // softmax of (ln 1, ln 2, ln 5) = (1/8, 2/8, 5/8); logs −2.0794, −1.3863, −0.4700; mean −1.311913
+        // squares .589100, .005533, .708812 → sum 1.303444 / 2 = 0.651722
         let row = [0.0, 2f32.ln(), 5f32.ln()];
-        assert!((confidence(&row) - 0.651_737).abs() < 1e-5, "{}", confidence(&row));
+        assert!((confidence(&row) - 0.651_722).abs() < 1e-5, "{}", confidence(&row));
         assert!(confidence(&[3.0, 3.0, 3.0]).abs() < 1e-12, "equal logits have none");
     }
 

@@ -264,11 +264,9 @@ mod tests {
 
     #[test]
     fn names_are_those_of_a_torch_sequential() {
-        let names: Vec<String> = net("cnn-s", [1, 8, 8], 3).tensors().into_iter().map(|t| t.name).collect();
-        assert_eq!(
-            names,
-            ["conv1.0.weight", "conv1.0.bias", "conv2.0.weight", "conv2.0.bias", "fc.1.weight", "fc.1.bias", "head.weight", "head.bias"]
-        );
+        let names: Vec<String> = net("cnn-emnist", [1, 8, 8], 3).tensors().into_iter().map(|t| t.name).collect();
+        assert_eq!(names[..4], ["conv1.0.weight", "conv1.0.bias", "conv2.0.weight", "conv2.0.bias"]);
+        assert_eq!(names[6..], ["fc.1.weight", "fc.1.bias", "head.weight", "head.bias"]);
         let resnet: Vec<String> = net("resnet20", [1, 8, 8], 3).tensors().into_iter().map(|t| t.name).collect();
         assert!(resnet.contains(&"group2.0.shortcut.1.running_var".to_string()), "{resnet:?}");
         assert!(resnet.contains(&"stem.1.weight".to_string()), "{resnet:?}");
@@ -280,8 +278,10 @@ mod tests {
     fn parameter_counts_are_those_documented() {
         let count = |arch, input, slots| -> usize { net(arch, input, slots).parameters().iter().map(|t| t.values.len()).sum() };
         assert_eq!(count("cnn-emnist", [1, 32, 32], 20), 4_034_932);
-        assert_eq!(count("cnn-cifar", [3, 32, 32], 8), 26_732_680);
-        assert_eq!(count("resnet20", [3, 32, 32], 10), 272_282 + 2_688 - 416);
+        // convolutions 4,683,456, normalisation 3,840, fc 8192·2688+2688, head 2688·8+8
+        assert_eq!(count("cnn-cifar", [3, 32, 32], 8), 26_731_592);
+        // He et al.'s 269,722 with identity shortcuts, and two projections: 16·32 + 32·64 and their normalisation 2·(32+64)
+        assert_eq!(count("resnet20", [3, 32, 32], 10), 269_722 + 2_560 + 192);
         assert!(count("cnn-s", [1, 28, 28], 9) < 500_000);
     }
 

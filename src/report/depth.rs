@@ -23,7 +23,7 @@ pub fn html(summary: &Summary, models: &Models) -> String {
     let plots: String = figures.iter().map(|(audit, metric)| plot(scores, models, audit, metric)).collect();
     format!(
         "<section id=\"depth\"><h2>Old class by depth</h2>\n\
-         <p>What a read-out finds of the old class at each cut through the model, from the input (left) to just before the head (right). The grey band is where \
+         <p>What a read-out finds of the old class at each cut through the model, from the first stage (left) to just before the head (right). The grey band is where \
          retrained models lie, as wide as the rule for ✓ makes it. A line above it holds more than a model that never saw the old class: hidden, not erased.</p>\n\
          {}<div class=\"plots\">{plots}</div></section>\n",
         legend(models)
