@@ -22,7 +22,6 @@ pub struct Cli {
 
 /// The sub-commands.
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "parsed once")]
 pub enum Command {
     /// Everything on an embedded piece of MNIST in under two minutes: train, swap 6 for 3 by every method, audit, report
     Demo(DemoArgs),

@@ -1,13 +1,14 @@
 //! Closed-form read-outs of features: balanced ridge regression.
 
+use faer::linalg::matmul::triangular::{self, BlockStructure};
 use faer::linalg::solvers::Solve;
-use faer::{Mat, Side};
+use faer::{Accum, Mat, Par, Side};
 
 use super::signals::Features;
 use crate::error::{Error, Result};
 
 /// Regularisations tried, as multiples of the mean diagonal of the weighted covariance.
-const LAMBDAS: [f64; 5] = [1e-4, 1e-3, 1e-2, 1e-1, 1.0];
+const LAMBDAS: [f64; 4] = [1e-3, 1e-2, 1e-1, 1.0];
 
 /// A linear read-out: old class where `w·x + b > 0`.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,54 +24,75 @@ impl Readout {
     }
 }
 
-/// Weighted moments of a set of rows: Σω, Σωx, Σωxxᵀ, Σωxy, with y = ±1 and weights ω that give old class and rest half each.
+/// Sums over some rows of one class, of features shifted by a common point: n, Σx, Σxxᵀ (lower triangle).
+struct Sums {
+    n: f64,
+    first: Vec<f64>,
+    second: Mat<f64>,
+}
+
+impl Sums {
+    fn of(x: &Features, rows: &[usize], shift: &[f64]) -> Self {
+        let d = x.width;
+        let shifted = Mat::from_fn(rows.len(), d, |r, c| f64::from(x.values[rows[r] * d + c]) - shift[c]);
+        let first = (0..d).map(|c| shifted.col(c).iter().sum()).collect();
+        let mut second = Mat::zeros(d, d);
+        // Half the work of a full product, and Cholesky reads no more.
+        triangular::matmul(
+            second.as_mut(),
+            BlockStructure::TriangularLower,
+            Accum::Replace,
+            shifted.transpose(),
+            BlockStructure::Rectangular,
+            shifted.as_ref(),
+            BlockStructure::Rectangular,
+            1.0,
+            Par::Seq,
+        );
+        Self { n: rows.len() as f64, first, second }
+    }
+
+    fn and(&self, other: &Self) -> Self {
+        Self { n: self.n + other.n, first: self.first.iter().zip(&other.first).map(|(a, b)| a + b).collect(), second: &self.second + &other.second }
+    }
+}
+
+/// Moments in which old class and rest weigh a half each: with y = ±1 its mean is 0, the mean of x is m = ½(x̄_old + x̄_rest), the covariance
+/// C = ½E_old[xxᵀ] + ½E_rest[xxᵀ] − mmᵀ (lower triangle) and the cross moment E[xy] = ½(x̄_old − x̄_rest).
 struct Moments {
     mean: Vec<f64>,
     covariance: Mat<f64>,
     cross: Vec<f64>,
-    y_mean: f64,
 }
 
-fn moments(x: &Features, old: &[bool], rows: &[usize]) -> Moments {
-    let d = x.width;
-    let count_old = rows.iter().filter(|i| old[**i]).count() as f64;
-    let weight = |i: usize| 0.5 / if old[i] { count_old } else { rows.len() as f64 - count_old };
-    let mut mean = vec![0.0; d];
-    for &i in rows {
-        for (m, v) in mean.iter_mut().zip(&x.values[i * d..(i + 1) * d]) {
-            *m += weight(i) * f64::from(*v);
-        }
+impl Moments {
+    fn balanced(old: &Sums, rest: &Sums) -> Self {
+        let d = old.first.len();
+        let pairs = || old.first.iter().zip(&rest.first).map(|(o, r)| (o / old.n, r / rest.n));
+        let mean: Vec<f64> = pairs().map(|(o, r)| (o + r) / 2.0).collect();
+        let cross = pairs().map(|(o, r)| (o - r) / 2.0).collect();
+        let covariance = Mat::from_fn(d, d, |i, j| (old.second[(i, j)] / old.n + rest.second[(i, j)] / rest.n) / 2.0 - mean[i] * mean[j]);
+        Self { mean, covariance, cross }
     }
-    // Both classes weigh a half, so the mean of y = ±1 is 0.
-    let y_mean = 0.0;
-    let centred = Mat::from_fn(rows.len(), d, |r, c| (f64::from(x.values[rows[r] * d + c]) - mean[c]) * weight(rows[r]).sqrt());
-    let covariance = centred.transpose() * &centred;
-    let mut cross = vec![0.0; d];
-    for (r, &i) in rows.iter().enumerate() {
-        let y = if old[i] { 1.0 } else { -1.0 };
-        let root = weight(i).sqrt();
-        for (c, sum) in cross.iter_mut().enumerate() {
-            *sum += centred[(r, c)] * root * (y - y_mean);
-        }
-    }
-    Moments { mean, covariance, cross, y_mean }
-}
 
-fn solve(m: &Moments, lambda: f64) -> Result<Readout> {
-    let d = m.mean.len();
-    let diagonal = (0..d).map(|i| m.covariance[(i, i)]).sum::<f64>() / d as f64;
-    let mut a = m.covariance.clone();
-    // A layer whose features are all constant has no covariance; the floor keeps the factorisation defined and the read-out at chance.
-    let ridge = (lambda * diagonal).max(1e-12);
-    for i in 0..d {
-        a[(i, i)] += ridge;
+    /// The read-out with regularisation `lambda`, for features shifted by `shift`.
+    fn solve(&self, lambda: f64, shift: &[f64]) -> Result<Readout> {
+        let d = self.mean.len();
+        let diagonal = (0..d).map(|i| self.covariance[(i, i)]).sum::<f64>() / d as f64;
+        let mut a = self.covariance.clone();
+        // A layer whose features are all constant has no covariance; the floor keeps the factorisation defined and the read-out at chance.
+        let ridge = (lambda * diagonal).max(1e-12);
+        for i in 0..d {
+            a[(i, i)] += ridge;
+        }
+        let cholesky = a
+            .llt(Side::Lower)
+            .map_err(|e| Error::failed("ridge probe", format!("{e:?}"), "the features hold NaN or infinity: the model diverged"))?;
+        let w = cholesky.solve(Mat::from_fn(d, 1, |i, _| self.cross[i]));
+        let w: Vec<f64> = (0..d).map(|i| w[(i, 0)]).collect();
+        let b = -w.iter().zip(self.mean.iter().zip(shift)).map(|(w, (m, s))| w * (m + s)).sum::<f64>();
+        Ok(Readout { w, b })
     }
-    let cholesky =
-        a.llt(Side::Lower).map_err(|e| Error::failed("ridge probe", format!("{e:?}"), "the features hold NaN or infinity: the model diverged"))?;
-    let w = cholesky.solve(Mat::from_fn(d, 1, |i, _| m.cross[i]));
-    let w: Vec<f64> = (0..d).map(|i| w[(i, 0)]).collect();
-    let b = m.y_mean - w.iter().zip(&m.mean).map(|(w, m)| w * m).sum::<f64>();
-    Ok(Readout { w, b })
 }
 
 /// Fits a balanced ridge regression of y = ±1 (old class or not) on N×D features: argmin Σω(w·x + b − y)² + λ·tr(C)/D·‖w‖².
@@ -78,32 +100,37 @@ fn solve(m: &Moments, lambda: f64) -> Result<Readout> {
 /// λ is the one of [`LAMBDAS`] with the best balanced accuracy on every fifth training row, fitted on the others; the largest of equals.
 /// The result is fitted on all rows.
 pub fn fit(x: &Features, old: &[bool]) -> Result<Readout> {
-    // Every fifth row of each class, so that both are in both parts.
-    let (mut fit, mut held) = (vec![], vec![]);
+    // Every fifth row of each class is held out, so that both classes are in both parts. Indexed by class, then by part.
+    let mut rows: [[Vec<usize>; 2]; 2] = Default::default();
     let mut seen = [0usize; 2];
     for (i, o) in old.iter().enumerate() {
-        let n = &mut seen[usize::from(*o)];
-        if *n % 5 == 4 {
-            held.push(i)
-        } else {
-            fit.push(i)
-        }
-        *n += 1;
+        let class = usize::from(*o);
+        rows[class][usize::from(seen[class] % 5 == 4)].push(i);
+        seen[class] += 1;
     }
     if seen.iter().any(|n| *n < 5) {
         return Err(Error::failed("ridge probe", format!("{} old and {} other training samples", seen[1], seen[0]), "give at least five of each"));
     }
-    let part = moments(x, old, &fit);
+    let d = x.width;
+    // Near the data, so that second moments do not cancel.
+    let mut shift = vec![0.0; d];
+    for row in x.values.chunks_exact(d) {
+        shift.iter_mut().zip(row).for_each(|(s, v)| *s += f64::from(*v) / old.len() as f64);
+    }
+    let [rest, old_rows] = &rows;
+    let fit = [Sums::of(x, &rest[0], &shift), Sums::of(x, &old_rows[0], &shift)];
+    let held = [Sums::of(x, &rest[1], &shift), Sums::of(x, &old_rows[1], &shift)];
+    let part = Moments::balanced(&fit[1], &fit[0]);
+    let held_rows: Vec<usize> = rest[1].iter().chain(&old_rows[1]).copied().collect();
     let mut best = (f64::NEG_INFINITY, LAMBDAS[0]);
     for lambda in LAMBDAS {
-        let readout = solve(&part, lambda)?;
-        let accuracy = balanced(&held, old, |i| readout.says_old(&x.values[i * x.width..(i + 1) * x.width]));
+        let readout = part.solve(lambda, &shift)?;
+        let accuracy = balanced(&held_rows, old, |i| readout.says_old(&x.values[i * d..(i + 1) * d]));
         if accuracy >= best.0 {
             best = (accuracy, lambda);
         }
     }
-    let all: Vec<usize> = (0..old.len()).collect();
-    solve(&moments(x, old, &all), best.1)
+    Moments::balanced(&fit[1].and(&held[1]), &fit[0].and(&held[0])).solve(best.1, &shift)
 }
 
 /// Balanced accuracy of `readout` on N×D features: mean of the hit rates on old-class rows and on the others; 0.5 is chance.

@@ -118,8 +118,11 @@ pub fn load(path: &Path, device: &Device) -> Result<(Classifier, Metadata, Strin
     Ok((model.with_tensors(&found), metadata, sha256(&bytes)))
 }
 
-/// Metadata and (name, dtype, shape) of every tensor, without building the model: what `inspect` shows.
-pub fn inspect(path: &Path) -> Result<(Metadata, Vec<(String, String, Vec<usize>)>, String)> {
+/// Name, data type and shape of a stored tensor.
+pub type StoredTensor = (String, String, Vec<usize>);
+
+/// Metadata, every stored tensor and the file's SHA-256, without building the model: what `inspect` shows.
+pub fn inspect(path: &Path) -> Result<(Metadata, Vec<StoredTensor>, String)> {
     let bytes = std::fs::read(path).map_err(Error::io(path))?;
     let at = path.display().to_string();
     let metadata = metadata_of(&at, &bytes)?;

@@ -54,7 +54,6 @@ pub struct Residual {
 
 /// One layer with its parameters.
 #[derive(Module, Debug)]
-#[expect(clippy::large_enum_variant, reason = "a net has tens of layers, not millions")]
 pub enum Layer {
     /// See [`LayerSpec::Conv`].
     Conv(Conv2d),
