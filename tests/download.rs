@@ -257,6 +257,7 @@ fn a_set_is_fetched_and_unpacked_in_its_folder() {
         summary: "",
         licence: "",
         files: &FILES,
+        marker: "",
         unpack: Some(|folder| {
             std::fs::write(folder.join("unpacked"), "").unwrap();
             Ok(())

@@ -93,9 +93,7 @@ fn from_files(args: &AuditArgs, json: bool, output: &Output) -> Result<()> {
                 "audit models of one swap at a time, with its --forget and --learn",
             ));
         }
-        let stem = path.file_stem().map_or("model".into(), |s| s.to_string_lossy().into_owned());
-        let taken = models.iter().filter(|m| m.name == stem || m.name.starts_with(&format!("{stem}-"))).count();
-        let name = if taken == 0 { stem } else { format!("{stem}-{}", taken + 1) };
+        let name = free_name(path, |name| models.iter().any(|m| m.name == name));
         models.push(Finished { name, kind, model, map, cost: None });
     }
     let settings = Settings::default();
@@ -120,6 +118,16 @@ fn from_files(args: &AuditArgs, json: bool, output: &Output) -> Result<()> {
     };
     let run = Run::create(out, &config, false)?;
     finish(&run, &config, &models, &task, &dataset, json, output)
+}
+
+/// What to call the model in `path`: its file's name; where that is taken, with the name of its run before it (RUN/models/FILE), else with
+/// a number behind it.
+fn free_name(path: &Path, taken: impl Fn(&str) -> bool) -> String {
+    let stem = path.file_stem().map_or("model".into(), |s| s.to_string_lossy().into_owned());
+    let run = path.parent().filter(|p| p.ends_with("models")).and_then(Path::parent).and_then(Path::file_name);
+    let in_run = run.map(|r| format!("{}-{stem}", r.to_string_lossy()));
+    let numbered = (2..).map(|n| format!("{stem}-{n}"));
+    [Some(stem.clone()), in_run].into_iter().flatten().chain(numbered).find(|name| !taken(name)).unwrap_or(stem)
 }
 
 fn numbers(map: &ClassMap) -> Vec<u16> {

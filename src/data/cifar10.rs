@@ -37,6 +37,7 @@ pub const ENTRY: DatasetEntry = DatasetEntry {
         md5: "c32a1d4ab5d03f1284b67883e8d87530",
         bytes: Some(170_052_171),
     }],
+    marker: "cifar10/cifar-10-batches-bin/test_batch.bin",
     unpack: Some(unpack),
     load: |data_dir| load(&data_dir.join("cifar10"), RECORDS),
 };

@@ -20,6 +20,7 @@ pub const ENTRY: DatasetEntry = DatasetEntry {
     summary: "the first 1,000 + 200 images of each MNIST digit, built in: 10 classes, 1×28×28",
     licence: "no formal licence, commonly stated CC BY-SA 3.0; cite LeCun, Cortes, Burges: The MNIST database of handwritten digits",
     files: &[],
+    marker: "",
     unpack: None,
     load: |_| mnist_mini(),
 };

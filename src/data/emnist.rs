@@ -37,6 +37,7 @@ pub const ENTRY: DatasetEntry = DatasetEntry {
         md5: "58c8d27c78d21e728a6bc7b3cc06412e",
         bytes: Some(561_753_746),
     }],
+    marker: "emnist/emnist-balanced-train-images-idx3-ubyte",
     unpack: Some(unpack),
     load: |data_dir| load(&data_dir.join("emnist"), BALANCED),
 };

@@ -178,6 +178,8 @@ pub struct DatasetEntry {
     pub licence: &'static str,
     /// What `fetch` downloads into `DATA_DIR/NAME/`; empty if nothing is needed.
     pub files: &'static [RemoteFile],
+    /// A file under the data directory that is there (as it is or with `.gz`) once the set is; empty if nothing is needed.
+    pub marker: &'static str,
     /// After the download: unpack archives in this folder.
     pub unpack: Option<fn(&Path) -> Result<()>>,
     /// Reads the set from the data directory.

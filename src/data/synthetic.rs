@@ -32,6 +32,7 @@ pub const ENTRY: DatasetEntry = DatasetEntry {
     summary: "made-up soft spots for tests, 6 classes, 360 + 180 images, 1×8×8",
     licence: "part of this program",
     files: &[],
+    marker: "",
     unpack: None,
     load: |_| blobs(),
 };

@@ -52,6 +52,7 @@ pub const MNIST: DatasetEntry = DatasetEntry {
         mnist!("t10k-images-idx3-ubyte.gz", "9fb629c4189551a2d022fa330f9573f3", 1_648_877),
         mnist!("t10k-labels-idx1-ubyte.gz", "ec29112dd5afa0611ce80d1b7f02629c", 4_542),
     ],
+    marker: "mnist/train-images-idx3-ubyte",
     unpack: None,
     load: |data_dir| load("mnist", &DIGITS, data_dir),
 };
@@ -67,6 +68,7 @@ pub const FASHION_MNIST: DatasetEntry = DatasetEntry {
         fashion!("t10k-images-idx3-ubyte.gz", "bef4ecab320f06d8554ea6380940ec79"),
         fashion!("t10k-labels-idx1-ubyte.gz", "bb300cfdad3c16e7a12a480ee83cd310"),
     ],
+    marker: "fashion-mnist/train-images-idx3-ubyte",
     unpack: None,
     load: |data_dir| load("fashion-mnist", &CLOTHES, data_dir),
 };
