@@ -23,14 +23,10 @@ pub fn data(args: DataArgs, json: bool, output: &Output) -> Result<()> {
 }
 
 fn list(dir: &Path, json: bool, output: &Output) -> Result<()> {
-    let there = |e: &data::DatasetEntry| {
-        if e.files.is_empty() {
-            "built in"
-        } else if dir.join(e.name).is_dir() {
-            "yes"
-        } else {
-            "no"
-        }
+    let there = |e: &data::DatasetEntry| match e.marker {
+        "" => "built in",
+        file if dir.join(file).is_file() || dir.join(format!("{file}.gz")).is_file() => "yes",
+        _ => "no",
     };
     if json {
         let rows: Vec<_> =
