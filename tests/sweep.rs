@@ -1,0 +1,176 @@
+//! Every method and every audit, by walking the registries: whoever adds one gets these tests with it.
+
+mod common;
+
+use std::collections::BTreeSet;
+
+use common::{blobs, context, task, trained};
+use unlearn::assess;
+use unlearn::audit::{AUDITS, AuditData, Signals, Subject};
+use unlearn::context::Context;
+use unlearn::data::{Dataset, Labelled, Needs, Role, SwapTask, View};
+use unlearn::error::{Error, Result};
+use unlearn::method::{self, METHODS, Method};
+use unlearn::model::Classifier;
+use unlearn::train;
+
+const ROLES: [Role; 3] = [Role::Retain, Role::Forget, Role::Learn];
+
+/// Train and test view of a set, where the task has it.
+fn views(task: &SwapTask, role: Role) -> Vec<&View> {
+    let split = match role {
+        Role::Retain => Some(&task.retain),
+        Role::Forget => Some(&task.forget),
+        Role::Learn => task.learn.as_ref(),
+    };
+    split.map_or(vec![], |s| vec![&s.train, &s.test])
+}
+
+/// Applies every method to one original and gives the results by name.
+fn every_method(dataset: &Dataset, task: &SwapTask) -> Vec<(&'static str, Classifier)> {
+    let original = trained("original", "mlp", dataset, &task.before, 2);
+    let before = original.hash();
+    METHODS
+        .iter()
+        .map(|m| {
+            let mut ctx = context(m.name, dataset, 2);
+            let made = assess::apply(m.name, &(m.defaults)(), original.clone(), task, &mut ctx).unwrap_or_else(|e| panic!("{}: {e}", m.name));
+            assert_eq!(original.hash(), before, "{} changed the original", m.name);
+            assert_ne!(made.hash(), before, "{} did nothing", m.name);
+            assert_eq!(made.spec().slots, task.after.len(), "{}: slots", m.name);
+            for t in made.tensors() {
+                assert!(t.values.iter().all(|v| v.is_finite()), "{}: {} is not finite", m.name, t.name);
+            }
+            // The result is a whole classifier: it answers, off the graph, with one logit a slot.
+            let test = Labelled::new(task.retain.test.samples().unwrap().clone(), &task.after);
+            let logits = train::predict(&made, &test, &ctx).unwrap();
+            assert_eq!(logits.values.len(), test.len() * task.after.len(), "{}", m.name);
+            (m.name, made)
+        })
+        .collect()
+}
+
+/// Every audit on every model: figures with units, under unique names, finite or undefined, and the same ones for all models, since
+/// figures are judged by the figures of the same name that the oracles have.
+fn every_audit(learn: bool) {
+    let dataset = blobs();
+    let task = task(&dataset, learn);
+    let data = AuditData::new(task.for_method("audit", Needs::ALL)).unwrap();
+    let signals = |name: &str, model: &Classifier| Signals::of(model, &task.after, &data, &context(name, &dataset, 2)).unwrap();
+    let oracles: Vec<Signals> = (1..=2)
+        .map(|i| {
+            let name = format!("oracle-{i}");
+            signals(&name, &trained(&name, "mlp", &dataset, &task.after, 2))
+        })
+        .collect();
+    let models: Vec<_> = every_method(&dataset, &task).into_iter().map(|(name, model)| (name, signals(name, &model))).collect();
+    let subject = |name, signals| Subject { model: name, map: &task.after, signals, data: &data, oracles: oracles.iter().collect() };
+    for (name, theirs) in &models {
+        for audit in AUDITS {
+            let at = format!("{} on {name}", audit.name());
+            let figures = audit.measure(&subject(name, theirs)).unwrap_or_else(|e| panic!("{at}: {e}"));
+            assert!(!figures.is_empty(), "{at}: no figures");
+            assert!(figures.iter().any(|f| f.value.is_some()), "{at}: nothing but undefined figures");
+            let mut seen = BTreeSet::new();
+            for f in &figures {
+                assert!(!f.unit.is_empty(), "{at}: {} has no unit", f.metric);
+                assert!(f.value.is_none_or(f64::is_finite), "{at}: {} is {:?}", f.metric, f.value);
+                assert!(f.tolerance.is_none_or(|t| t.is_finite() && t >= 0.0), "{at}: {} has tolerance {:?}", f.metric, f.tolerance);
+                assert!(seen.insert((f.metric.clone(), f.cut.clone())), "{at}: {} {:?} twice", f.metric, f.cut);
+                if f.unit == "fraction" {
+                    assert!(f.value.is_none_or(|v| (-1.0..=1.0).contains(&v)), "{at}: {} is {:?}", f.metric, f.value);
+                }
+            }
+            let of_oracle: BTreeSet<_> =
+                audit.measure(&subject("oracle-1", &oracles[0])).unwrap().into_iter().map(|f| (f.metric, f.cut)).collect();
+            assert_eq!(seen, of_oracle, "{at}: other figures than on an oracle");
+        }
+    }
+}
+
+#[test]
+fn every_method_under_every_audit_in_a_swap() {
+    every_audit(true);
+}
+
+#[test]
+fn every_method_under_every_audit_in_plain_unlearning() {
+    every_audit(false);
+}
+
+#[test]
+fn a_method_reaches_exactly_the_sets_that_its_entry_names() {
+    let task = task(&blobs(), true);
+    for m in METHODS {
+        let restricted = task.for_method(m.name, m.needs);
+        for role in ROLES {
+            for view in views(&restricted, role) {
+                match view.samples() {
+                    Ok(samples) => assert!(m.needs.allows(role) && !samples.is_empty(), "{} reaches the {} set", m.name, role.name()),
+                    Err(Error::Forbidden { role: named, who }) => {
+                        assert!(!m.needs.allows(role), "{} is kept from the {} set", m.name, role.name());
+                        assert_eq!((named, who.as_str()), (role.name(), m.name));
+                    }
+                    Err(other) => panic!("{}: {other}", m.name),
+                }
+            }
+        }
+    }
+    // What the whole comparison stands on.
+    let retrain = task.for_method("retrain", method::find("retrain").unwrap().needs);
+    let error = retrain.forget.train.samples().unwrap_err().to_string();
+    assert!(error.contains("forget set: refused, because `retrain`"), "{error}");
+}
+
+#[test]
+fn no_method_asks_for_more_than_it_opens() {
+    // With any declared set locked the method must run into the lock: an entry that names a set for nothing would hide what a method needs.
+    let dataset = blobs();
+    let task = task(&dataset, true);
+    let original = trained("original", "mlp", &dataset, &task.before, 1);
+    for m in METHODS {
+        let mut parameters = (m.defaults)();
+        if m.name == "masked-weights" {
+            parameters.insert("use_retain".into(), true.into()); // the retain set is its option
+        }
+        let method = (m.build)(&parameters).unwrap();
+        for role in ROLES.into_iter().filter(|r| m.needs.allows(*r)) {
+            let needs = Needs {
+                retain: m.needs.retain && role != Role::Retain,
+                forget: m.needs.forget && role != Role::Forget,
+                learn: m.needs.learn && role != Role::Learn,
+            };
+            match method.apply(original.clone(), &task.for_method(m.name, needs), &mut context(m.name, &dataset, 1)) {
+                Err(Error::Forbidden { role: named, who }) => assert_eq!((named, who.as_str()), (role.name(), m.name)),
+                Err(other) => panic!("{}: {other}", m.name),
+                Ok(_) => panic!("{} names the {} set and never opens it", m.name, role.name()),
+            }
+        }
+    }
+}
+
+/// A method that says it needs the retain set and opens the forget set.
+#[derive(Debug)]
+struct Liar;
+
+impl Method for Liar {
+    fn apply(&self, original: Classifier, task: &SwapTask, _ctx: &mut Context) -> Result<Classifier> {
+        task.retain.train.samples()?;
+        task.forget.train.samples()?;
+        Ok(original)
+    }
+}
+
+#[test]
+fn a_method_that_lies_about_its_needs_is_stopped() {
+    let dataset = blobs();
+    let task = task(&dataset, true);
+    let original = trained("original", "mlp", &dataset, &task.before, 1);
+    let apply = |needs| Liar.apply(original.clone(), &task.for_method("liar", needs), &mut context("liar", &dataset, 1));
+    match apply(Needs { retain: true, forget: false, learn: false }) {
+        Err(Error::Forbidden { role: "forget", who }) => assert_eq!(who, "liar"),
+        other => panic!("the lock did not hold: {other:?}"),
+    }
+    // The lock is what stopped it: named in full, the same method passes.
+    assert!(apply(Needs { retain: true, forget: true, learn: false }).is_ok());
+}
