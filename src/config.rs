@@ -267,9 +267,14 @@ impl RunConfig {
     /// The first difference to `other` that would change a result, in words; builds of the same version are taken to agree.
     pub fn difference(&self, other: &Self) -> Option<String> {
         let neutral = |c: &Self| Self { commit: String::new(), ..c.clone() };
-        let (a, b) = (toml::Table::try_from(neutral(self)).ok()?, toml::Table::try_from(neutral(other)).ok()?);
+        // Through JSON, since TOML values hold no seed above i64::MAX, and what can't be compared would pass for equal.
+        let table = |c: &Self| match serde_json::to_value(neutral(c)) {
+            Ok(serde_json::Value::Object(table)) => table,
+            _ => serde_json::Map::new(),
+        };
+        let (a, b) = (table(self), table(other));
         let keys: std::collections::BTreeSet<&String> = a.keys().chain(b.keys()).collect();
-        let show = |v: Option<&toml::Value>| v.map_or("nothing".to_string(), ToString::to_string);
+        let show = |v: Option<&serde_json::Value>| v.map_or("nothing".to_string(), ToString::to_string);
         keys.into_iter().find(|k| a.get(*k) != b.get(*k)).map(|k| format!("`{k}` was {}, is now {}", show(a.get(k)), show(b.get(k))))
     }
 }

@@ -77,12 +77,13 @@ impl Error {
     }
 }
 
-/// `value`'s nearest neighbour in `valid` by Jaro-Winkler similarity, as advice: ``did you mean `x`?`` or the whole list.
+/// `value`'s nearest neighbour in `valid` by Jaro-Winkler similarity (among equals, by the fewest edits), as advice: ``did you mean `x`?`` or the whole list.
 pub fn did_you_mean<'a>(value: &str, valid: impl IntoIterator<Item = &'a str>) -> String {
     let valid: Vec<&str> = valid.into_iter().collect();
-    let best = valid.iter().map(|v| (strsim::jaro_winkler(value, v), v)).max_by(|a, b| a.0.total_cmp(&b.0));
+    let scored = valid.iter().map(|v| (strsim::jaro_winkler(value, v), strsim::normalized_damerau_levenshtein(value, v), v));
+    let best = scored.max_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
     match best {
-        Some((score, name)) if score > 0.75 => format!("did you mean `{name}`? valid: {}", valid.join(", ")),
+        Some((score, _, name)) if score > 0.75 => format!("did you mean `{name}`? valid: {}", valid.join(", ")),
         _ => format!("valid: {}", valid.join(", ")),
     }
 }
@@ -94,6 +95,7 @@ mod tests {
     #[test]
     fn nearest_name_is_offered() {
         assert_eq!(did_you_mean("finetun", ["retrain", "finetune"]), "did you mean `finetune`? valid: retrain, finetune");
+        assert_eq!(did_you_mean("net21", ["net20", "net18"]), "did you mean `net20`? valid: net20, net18");
         assert_eq!(did_you_mean("zzz", ["retrain", "finetune"]), "valid: retrain, finetune");
     }
 }

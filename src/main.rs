@@ -22,7 +22,8 @@ fn main() -> ExitCode {
     match run(cli, &output) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            output.error(&format!("{error:#}"));
+            // Our messages hold their cause already.
+            output.error(&error.to_string());
             ExitCode::from(error.downcast_ref::<Error>().map_or(1, Error::exit_code))
         }
     }

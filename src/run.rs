@@ -40,6 +40,9 @@ impl Run {
                 "choose another directory, or --resume to go on with it",
             ));
         }
+        if dir.is_file() {
+            return Err(Error::input(format!("--resume {at}"), "a file, not a run directory", "choose another directory"));
+        }
         if file.exists() {
             if let Some(difference) = RunConfig::read(&file)?.difference(config) {
                 return Err(Error::input(

@@ -10,7 +10,7 @@ use burn::tensor::Device;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
-use super::{Classifier, tensors::NamedTensor};
+use super::{Classifier, arch, layers, tensors::NamedTensor};
 use crate::data::{ClassId, ClassMap};
 use crate::error::{Error, Result};
 
@@ -80,13 +80,14 @@ pub fn save(path: &Path, model: &Classifier, metadata: &Metadata) -> Result<Stri
 /// Reads a checkpoint: the model in inference mode, its metadata and the file's SHA-256.
 ///
 /// # Errors
-/// A file that is no safetensors file or none of ours, a newer format, missing, surplus or misshapen tensors, NaN or infinite weights.
+/// A file that is no safetensors file or none of ours, a newer format, a size that it can't have, missing, surplus or misshapen tensors, NaN or infinite weights.
 pub fn load(path: &Path, device: &Device) -> Result<(Classifier, Metadata, String)> {
     let bytes = std::fs::read(path).map_err(Error::io(path))?;
     let at = path.display().to_string();
     let metadata = metadata_of(&at, &bytes)?;
     let map = metadata.classes()?;
     let file = SafeTensors::deserialize(&bytes).map_err(|e| not_safetensors(&at, &e.to_string()))?;
+    check_size(&at, &metadata, bytes.len() / 4)?;
     let model = Classifier::zeros(&metadata.architecture, metadata.input, map.len(), device)?;
     let mut found: BTreeMap<String, Vec<f32>> = BTreeMap::new();
     let damaged = "the file is damaged or was edited; make it again";
@@ -147,6 +148,38 @@ fn metadata_of(at: &str, bytes: &[u8]) -> Result<Metadata> {
         return Err(Error::input(at, format!("checkpoint format {found}, this version reads {FORMAT}"), "use the version of unlearn that wrote it"));
     }
     serde_json::from_str(json).map_err(|e| Error::input(at, format!("unreadable metadata: {e}"), "the file is damaged or was edited; make it again"))
+}
+
+/// Greatest side or number of channels of an image that a checkpoint may name.
+const MAX_SIDE: usize = 1 << 14;
+/// A model up to this many weights is built whatever the file holds, so that the message can name the tensor at fault.
+const SMALL: usize = 1 << 24;
+
+/// Refuses metadata that names an architecture we don't have, or a model far beyond what the file can hold, before anything of that
+/// size is made.
+fn check_size(at: &str, metadata: &Metadata, values: usize) -> Result<()> {
+    let input = metadata.input;
+    if input.iter().any(|side| !(1..=MAX_SIDE).contains(side)) {
+        return Err(Error::input(at, format!("it takes images of {input:?}"), "the file is damaged or was edited; make it again"));
+    }
+    let stages = arch::stages(&metadata.architecture, input).map_err(|e| match e {
+        Error::Input { what, remedy, .. } => Error::input(at, format!("architecture `{}`: {what}", metadata.architecture), remedy),
+        other => other,
+    })?;
+    let mut shape = input;
+    let mut weights = 0;
+    for (_, layers) in &stages {
+        weights += layers::weights_all(layers, shape);
+        shape = layers.iter().fold(shape, |s, l| l.output(s));
+    }
+    if weights > SMALL.max(values) {
+        return Err(Error::input(
+            at,
+            format!("{} on images of {input:?} has {weights} weights, the file has room for {values}", metadata.architecture),
+            "the file is damaged or was edited; make it again",
+        ));
+    }
+    Ok(())
 }
 
 fn not_safetensors(at: &str, why: &str) -> Error {

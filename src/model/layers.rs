@@ -98,6 +98,17 @@ impl LayerSpec {
         }
     }
 
+    /// Number of weights and running statistics.
+    pub fn weights(&self, input: [usize; 3]) -> usize {
+        match self {
+            Self::Conv { out, kernel, bias, .. } => out * (input[0] * kernel * kernel + usize::from(*bias)),
+            Self::Norm => 4 * input[0],
+            Self::Linear(out) => out * (input.iter().product::<usize>() + 1),
+            Self::Residual(body, shortcut) => weights_all(body, input) + weights_all(shortcut, input),
+            _ => 0,
+        }
+    }
+
     /// The layer with zero weights (the crate's own streams fill them) and its output shape.
     pub fn init(&self, input: [usize; 3], device: &Device) -> (Layer, [usize; 3]) {
         let zeros = Initializer::Zeros;
@@ -132,6 +143,18 @@ pub fn macs_all(specs: &[LayerSpec], mut shape: [usize; 3]) -> u64 {
             let macs = spec.macs(shape);
             shape = spec.output(shape);
             macs
+        })
+        .sum()
+}
+
+/// Weights and running statistics of `specs` one after the other.
+pub fn weights_all(specs: &[LayerSpec], mut shape: [usize; 3]) -> usize {
+    specs
+        .iter()
+        .map(|spec| {
+            let weights = spec.weights(shape);
+            shape = spec.output(shape);
+            weights
         })
         .sum()
 }
