@@ -1,0 +1,79 @@
+//! The same seed gives the same bytes: checkpoints, figures and verdicts depend on the configuration alone, not on the run, the number of
+//! threads or the order in which units finish.
+
+mod common;
+
+use common::{Bench, SWAP, without_cost};
+
+/// Runs a swap with each of `runs` (a folder's name, more arguments) and gives what they left.
+fn checkpoints_and_scores(settings: &str, runs: &[(&str, &str)]) -> Vec<(Vec<(String, Vec<u8>)>, unlearn::summary::Scores)> {
+    let bench = Bench::new();
+    runs.iter()
+        .map(|(name, more)| {
+            bench.unlearn(&format!("swap --data blobs {settings} {SWAP} --quiet --out {name} {more}")).ok();
+            (bench.checkpoints(name), without_cost(&bench.scores(name)))
+        })
+        .collect()
+}
+
+/// The same architecture twice with one seed (two threads, then one) and once with another seed.
+fn same_seed_same_bytes(settings: &str) {
+    let runs = [("one", "--threads 2 --seed 1"), ("again", "--threads 2 --seed 1"), ("alone", "--threads 1 --seed 1"), ("other", "--threads 1 --seed 2")];
+    let made = checkpoints_and_scores(settings, &runs);
+    let (models, scores) = &made[0];
+    assert!(models.len() >= 5, "{} models", models.len());
+    for (what, (other_models, other_scores)) in [("another run", &made[1]), ("another number of threads", &made[2])] {
+        for ((name, bytes), (other_name, other_bytes)) in models.iter().zip(other_models) {
+            assert_eq!(name, other_name);
+            assert!(bytes == other_bytes, "{settings}: {what} gave another {name}");
+        }
+        assert_eq!(models.len(), other_models.len());
+        assert_eq!(scores, other_scores, "{settings}: {what} gave other scores");
+    }
+    // The seed matters to every model, and to what is said of them.
+    for ((name, bytes), (_, other)) in models.iter().zip(&made[3].0) {
+        assert!(bytes != other, "{settings}: {name} does not depend on the seed");
+    }
+    assert_ne!(scores.scores, made[3].1.scores);
+}
+
+#[test]
+fn mlp_by_every_method() {
+    same_seed_same_bytes("--arch mlp --epochs 2");
+}
+
+#[test]
+fn convolutions() {
+    same_seed_same_bytes("--arch cnn-s --epochs 1 --oracles 3 --methods finetune,masked-weights,random-layers,head-distil --set random-layers.epochs=2");
+}
+
+#[test]
+fn residual_nets_and_running_statistics() {
+    same_seed_same_bytes(
+        "--arch resnet20 --classes 0,2 --epochs 1 --oracles 2 --methods masked-weights,random-layers --set random-layers.epochs=1 \
+         --set masked-weights.epochs=1",
+    );
+}
+
+#[test]
+fn a_models_name_seeds_it_whatever_else_is_made() {
+    // With fewer oracles and other methods around it, each model stays the same: no draw of one shifts another's.
+    let runs = [("all", ""), ("few", "--oracles 1 --methods random-layers")];
+    let made = checkpoints_and_scores("--arch mlp --epochs 1 --threads 2", &runs);
+    let (all, few) = (&made[0].0, &made[1].0);
+    let names: Vec<&str> = few.iter().map(|(n, _)| n.as_str()).collect();
+    assert_eq!(names, ["oracle-1.safetensors", "original.safetensors", "random-layers.safetensors"]);
+    for one in few {
+        assert!(all.contains(one), "{} is another one in company", one.0);
+    }
+}
+
+#[test]
+fn trained_checkpoints_too() {
+    let bench = Bench::new();
+    for (name, more) in [("a", "--threads 1"), ("b", "--threads 2"), ("c", "--threads 1 --seed 1")] {
+        bench.unlearn(&format!("train --data blobs --arch cnn-s --epochs 1 --quiet --out {name} {more}")).ok();
+    }
+    assert!(bench.read("a") == bench.read("b"));
+    assert!(bench.read("a") != bench.read("c"));
+}

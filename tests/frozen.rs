@@ -1,0 +1,182 @@
+//! What a method promises to leave alone stays as it was, bit for bit.
+
+mod common;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use common::{blobs, context, task, trained};
+use unlearn::assess;
+use unlearn::data::{Dataset, Labelled, Slot, SwapTask};
+use unlearn::method;
+use unlearn::model::{Classifier, tensors::is_statistic};
+use unlearn::saliency::{self, Mask, Score};
+
+/// Bits of every tensor by name: unlike values, bits tell −0 from 0.
+fn bits(model: &Classifier) -> BTreeMap<String, Vec<u32>> {
+    model.tensors().into_iter().map(|t| (t.name, t.values.iter().map(|v| v.to_bits()).collect())).collect()
+}
+
+/// Names of the tensors in which two models differ.
+fn differing(a: &Classifier, b: &Classifier) -> BTreeSet<String> {
+    let (a, b) = (bits(a), bits(b));
+    assert!(a.keys().eq(b.keys()));
+    a.into_iter().filter(|(name, values)| *values != b[name]).map(|(name, _)| name).collect()
+}
+
+/// `name` with `parameters` (TOML) on `original`, seeded by `seed`.
+fn apply(name: &str, parameters: &str, original: &Classifier, dataset: &Dataset, task: &SwapTask, seed: u64) -> Classifier {
+    let mut table = (method::find(name).unwrap().defaults)();
+    table.extend(parameters.parse::<toml::Table>().unwrap());
+    let mut ctx = context(name, dataset, 1);
+    ctx.seed = seed;
+    ctx.settings.weight_decay = 1e-2; // would leak through a mask, if a method let it
+    assess::apply(name, &table, original.clone(), task, &mut ctx).unwrap()
+}
+
+/// The mask that `masked-weights` computes for itself.
+fn mask(original: &Classifier, score: Score, share: f64, dataset: &Dataset, task: &SwapTask) -> Mask {
+    let old = Labelled::new(task.forget.train.samples().unwrap().clone(), &task.before);
+    saliency::mask(original, &old, score, share, &mut context("masked-weights", dataset, 1)).unwrap()
+}
+
+fn count_free(mask: &Mask) -> usize {
+    mask.values().flatten().filter(|free| **free).count()
+}
+
+#[test]
+fn a_mask_frees_exactly_the_share_it_is_asked_for() {
+    let dataset = blobs();
+    let task = task(&dataset, true);
+    let original = trained("original", "mlp", &dataset, &task.before, 1);
+    let total: usize = original.parameters().iter().map(|p| p.values.len()).sum();
+    for score in [Score::Gradient, Score::Taylor] {
+        for share in [1e-6, 0.001, 0.1, 0.3333, 0.9999, 1.0] {
+            let mask = mask(&original, score, share, &dataset, &task);
+            // Weights behind dead units all score 0, so this is also about ties.
+            let expected = ((share * total as f64).round() as usize).max(1);
+            assert_eq!(count_free(&mask), expected, "{score:?}, share {share} of {total}");
+            assert!(mask.keys().all(|name| !is_statistic(name)));
+        }
+    }
+    // A smaller share is part of a larger one: the mask keeps the highest scores.
+    let (small, large) = (mask(&original, Score::Gradient, 0.05, &dataset, &task), mask(&original, Score::Gradient, 0.2, &dataset, &task));
+    for (name, small) in &small {
+        assert!(small.iter().zip(&large[name]).all(|(s, l)| !s || *l), "{name}");
+    }
+}
+
+/// Frozen weights and all statistics keep their bits; some of the free weights move.
+fn masked_weights_hold(arch: &str, share: f64, use_retain: bool) {
+    let dataset = blobs();
+    let task = task(&dataset, true);
+    let original = trained("original", arch, &dataset, &task.before, 1);
+    let mask = mask(&original, Score::Gradient, share, &dataset, &task);
+    let parameters = format!("share = {share}\nepochs = 2\nuse_retain = {use_retain}");
+    let made = apply("masked-weights", &parameters, &original, &dataset, &task, 5);
+    let (before, after) = (bits(&original), bits(&made));
+    let mut moved = 0;
+    for (name, old) in &before {
+        for (i, (old, new)) in old.iter().zip(&after[name]).enumerate() {
+            let free = mask.get(name).is_some_and(|m| m[i]);
+            assert!(free || old == new, "{arch}: frozen {name}[{i}] went from {:08x} to {new:08x}", old);
+            moved += usize::from(old != new);
+        }
+    }
+    let free = count_free(&mask);
+    assert!(moved > free / 2, "{arch}: {moved} of {free} free weights moved");
+    let statistics: Vec<&String> = before.keys().filter(|n| is_statistic(n)).collect();
+    assert_eq!(statistics.is_empty(), arch == "mlp");
+    assert!(statistics.iter().all(|n| before[*n] == after[*n]), "{arch}: running statistics are state of frozen layers");
+}
+
+#[test]
+fn masked_weights_moves_nothing_outside_its_mask() {
+    masked_weights_hold("mlp", 0.1, false);
+    masked_weights_hold("mlp", 0.01, true);
+}
+
+#[test]
+fn masked_weights_leaves_running_statistics_alone() {
+    masked_weights_hold("resnet20", 0.1, false);
+}
+
+#[test]
+fn random_layers_moves_the_drawn_tensors_only() {
+    let dataset = blobs();
+    let task = task(&dataset, true);
+    let original = trained("original", "mlp", &dataset, &task.before, 1);
+    let run = |parameters: &str, seed| apply("random-layers", parameters, &original, &dataset, &task, seed);
+    for seed in 0..4 {
+        let made = run("epochs = 1", seed);
+        let changed = differing(&original, &made);
+        assert_eq!(changed.len(), 2, "seed {seed}: the notebook's n_layers = 2, but {changed:?} changed");
+        // The draw is the documented stream's, and the whole is reproducible.
+        let names: Vec<String> = original.parameters().into_iter().map(|p| p.name).collect();
+        let drawn = rand::seq::index::sample(&mut unlearn::rng::stream(seed, "random-layers", 0), names.len(), 2);
+        assert_eq!(changed, drawn.into_iter().map(|i| names[i].clone()).collect());
+        assert_eq!(run("epochs = 1", seed).hash(), made.hash(), "seed {seed}");
+    }
+    assert_eq!(differing(&original, &run("epochs = 1\nn_layers = 5", 0)).len(), 5);
+    // Each epoch draws anew: more tensors than one epoch's change, the first epoch's among them.
+    let first = differing(&original, &run("epochs = 1", 0));
+    let more = differing(&original, &run("epochs = 6", 0));
+    assert!(more.len() > 2 && more.is_superset(&first), "{more:?}");
+    // Another seed, another draw.
+    let draws: BTreeSet<BTreeSet<String>> = (0..4).map(|seed| differing(&original, &run("epochs = 1", seed))).collect();
+    assert!(draws.len() > 1);
+}
+
+#[test]
+fn random_layers_lets_running_statistics_follow_the_batches() {
+    // As in the notebook, whose network is in training mode throughout; frozen parameters stay bit-identical all the same.
+    let dataset = blobs();
+    let task = task(&dataset, true);
+    let original = trained("original", "resnet20", &dataset, &task.before, 1);
+    let changed = differing(&original, &apply("random-layers", "epochs = 1", &original, &dataset, &task, 1));
+    let (statistics, parameters): (BTreeSet<_>, BTreeSet<_>) = changed.into_iter().partition(|n| is_statistic(n));
+    assert_eq!(parameters.len(), 2, "{parameters:?}");
+    let all = original.tensors().iter().filter(|t| is_statistic(&t.name)).count();
+    assert_eq!(statistics.len(), all, "every layer's statistics moved");
+}
+
+#[test]
+fn random_layers_refuses_more_layers_than_there_are() {
+    let dataset = blobs();
+    let task = task(&dataset, true);
+    let original = trained("original", "mlp", &dataset, &task.before, 1);
+    let table: toml::Table = "n_layers = 7".parse().unwrap();
+    let error = assess::apply("random-layers", &table, original, &task, &mut context("random-layers", &dataset, 1)).unwrap_err();
+    assert!(error.to_string().contains("7 of 6 parameter tensors"), "{error}");
+}
+
+#[test]
+fn the_negative_controls_touch_the_head_only() {
+    let dataset = blobs();
+    for learn in [true, false] {
+        let task = task(&dataset, learn);
+        let original = trained("original", "cnn-s", &dataset, &task.before, 1);
+        for name in ["logit-mask", "head-distil"] {
+            // Straight from the method: for plain unlearning the old row is still there.
+            let built = (method::find(name).unwrap().build)(&toml::Table::new()).unwrap();
+            let made = built.apply(original.clone(), &task, &mut context(name, &dataset, 1)).unwrap();
+            let expected = BTreeSet::from(["head.bias".to_string(), "head.weight".to_string()]);
+            assert_eq!(differing(&original, &made), expected, "{name}, learn: {learn}");
+        }
+    }
+}
+
+#[test]
+fn logit_mask_touches_the_old_slot_only() {
+    let dataset = blobs();
+    let task = task(&dataset, true);
+    let original = trained("original", "mlp", &dataset, &task.before, 1);
+    let made = apply("logit-mask", "", &original, &dataset, &task, 0);
+    let Slot(old) = task.before.slot(task.swap.forget).unwrap();
+    let slots = task.before.len();
+    for (a, b) in original.tensors().iter().zip(made.tensors()) {
+        for (i, (x, y)) in a.values.iter().zip(&b.values).enumerate() {
+            let of_old = a.name.starts_with("head.") && i % slots == old;
+            assert!(of_old || x.to_bits() == y.to_bits(), "{}[{i}]", a.name);
+        }
+    }
+}
