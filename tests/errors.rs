@@ -193,7 +193,10 @@ fn malformed_checkpoints_of_every_kind_are_refused() {
     checkpoint_refused(&foreign, &["not one of `unlearn`", "unlearn train"]);
 
     // Metadata.
-    checkpoint_refused(&changed(&|p| p.0["format"] = 2.into()), &["checkpoint format 2, this version reads 1", "the version of unlearn that wrote it"]);
+    checkpoint_refused(
+        &changed(&|p| p.0["format"] = 2.into()),
+        &["checkpoint format 2, this version reads 1", "the version of unlearn that wrote it"],
+    );
     checkpoint_refused(&changed(&|p| p.0["format"] = "one".into()), &["checkpoint format none"]);
     checkpoint_refused(&changed(&|p| p.0 = "text".into()), &["checkpoint format none"]);
     checkpoint_refused(
@@ -330,7 +333,11 @@ fn a_model_given_to_a_swap_must_fit_its_data_and_classes() {
     let bench = Bench::new();
     bench.unlearn(&format!("train {TINY} --quiet --classes 0,1,2 --out m.safetensors")).ok();
     let given = "swap --model m.safetensors --out run";
-    bench.unlearn(&format!("{given} --data mnist-mini --forget 2 --learn 7")).refused(&["--model", "images of [1, 8, 8]", "the data it was trained on"]);
+    bench.unlearn(&format!("{given} --data mnist-mini --forget 2 --learn 7")).refused(&[
+        "--model",
+        "images of [1, 8, 8]",
+        "the data it was trained on",
+    ]);
     bench.unlearn(&format!("{given} --data blobs --forget 5")).refused(&["--forget", "class 5 is not in the model", "0,1,2"]);
     bench.unlearn(&format!("{given} --data blobs --forget 0 --learn 1")).refused(&["--learn", "class 1 is already in the model"]);
     bench.unlearn("swap --model absent --out run --data blobs --forget 0").refused(&["absent", "check that the path exists"]);

@@ -148,7 +148,11 @@ fn an_existing_directory_is_refused_and_untouched() {
     std::fs::create_dir(bench.path("photos")).unwrap();
     bench.write("photos/cat.jpg", "a cat");
     bench.unlearn(&line("photos")).refused(&["--out photos", "exists already"]);
-    bench.unlearn(&format!("{} --resume", line("photos"))).refused(&["--resume photos", "not a run directory: it has no config.toml", "choose another"]);
+    bench.unlearn(&format!("{} --resume", line("photos"))).refused(&[
+        "--resume photos",
+        "not a run directory: it has no config.toml",
+        "choose another",
+    ]);
     assert_eq!(names_in(&bench.path("photos")), ["cat.jpg"]);
 
     // An empty folder holds nothing to lose; a new one is made.

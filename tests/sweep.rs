@@ -81,8 +81,7 @@ fn every_audit(learn: bool) {
                     assert!(f.value.is_none_or(|v| (-1.0..=1.0).contains(&v)), "{at}: {} is {:?}", f.metric, f.value);
                 }
             }
-            let of_oracle: BTreeSet<_> =
-                audit.measure(&subject("oracle-1", &oracles[0])).unwrap().into_iter().map(|f| (f.metric, f.cut)).collect();
+            let of_oracle: BTreeSet<_> = audit.measure(&subject("oracle-1", &oracles[0])).unwrap().into_iter().map(|f| (f.metric, f.cut)).collect();
             assert_eq!(seen, of_oracle, "{at}: other figures than on an oracle");
         }
     }

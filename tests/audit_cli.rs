@@ -1,0 +1,106 @@
+//! `unlearn audit`: what it says of files is what a run says of the same models, and it changes none of them.
+
+mod common;
+
+use common::{Bench, SWAP, tree};
+use unlearn::summary::{ModelKind, Score};
+
+const ORACLES: &str = "--oracle run/models/oracle-1.safetensors --oracle run/models/oracle-2.safetensors --oracle run/models/oracle-3.safetensors";
+const SUBJECTS: &str = "run/models/finetune.safetensors run/models/head-distil.safetensors run/models/masked-weights.safetensors";
+
+/// A finished run of the three methods, in folder `run`.
+fn bench() -> Bench {
+    let bench = Bench::new();
+    bench.swap("run", "--methods finetune,head-distil,masked-weights");
+    bench
+}
+
+#[test]
+fn audited_files_get_the_figures_of_their_run() {
+    let bench = bench();
+    let before = tree(&bench.path("run"));
+    let line = format!("audit {SUBJECTS} --original run/models/original.safetensors {ORACLES} {SWAP} --out audited --quiet");
+    let text = bench.unlearn(&line).ok().out;
+    assert!(before == tree(&bench.path("run")), "an audit reads its models and leaves them as they are");
+
+    let (run, audited) = (bench.scores("run"), bench.scores("audited"));
+    assert_eq!(audited.task, run.task);
+    assert!(run.scores.len() > 100, "{} figures", run.scores.len());
+    assert_eq!(audited.scores, run.scores);
+    assert_eq!(audited.oracle_agreement, run.oracle_agreement);
+    for (theirs, ours) in audited.verdict.iter().zip(&run.verdict) {
+        assert_eq!((&theirs.model, &theirs.verdict, &theirs.failing), (&ours.model, &ours.verdict, &ours.failing));
+        assert_eq!((theirs.audits_within, theirs.audits_total), (ours.audits_within, ours.audits_total));
+    }
+    // Nobody knows how a file was made or what it cost.
+    assert!(audited.cost.is_empty());
+    let kinds: Vec<ModelKind> = audited.verdict.iter().map(|v| v.kind).collect();
+    assert_eq!(kinds[..4], [ModelKind::Original, ModelKind::Oracle, ModelKind::Oracle, ModelKind::Oracle]);
+    assert!(kinds[4..].iter().all(|k| *k == ModelKind::Subject));
+    // What it leaves is a run directory: a page, and all that `report` needs.
+    assert!(text.contains("finetune") && text.contains("audited/report.html"), "{text}");
+    let page = bench.read("audited/report.html");
+    bench.unlearn("report audited --quiet").ok();
+    assert!(bench.read("audited/report.html") == page);
+}
+
+#[test]
+fn without_oracles_there_is_no_verdict() {
+    let bench = bench();
+    for (out, oracles, says) in [
+        ("none", "", "0 oracle(s): no verdict without at least 3"),
+        ("two", "--oracle run/models/oracle-1.safetensors --oracle run/models/oracle-2.safetensors", "2 oracle(s): no verdict without at least 3"),
+    ] {
+        let text = bench.unlearn(&format!("audit {SUBJECTS} {oracles} {SWAP} --out {out}")).ok().out;
+        let scores = bench.scores(out);
+        assert!(scores.verdict.iter().all(|v| v.verdict == "no verdict"), "{out}: {:?}", scores.verdict);
+        assert!(scores.warnings.iter().any(|w| w.contains(says)), "{out}: {:?}", scores.warnings);
+        assert!(text.contains("no verdict"), "{out}: the text says so too\n{text}");
+        assert!(String::from_utf8(bench.read(&format!("{out}/report.html"))).unwrap().contains("no verdict"));
+    }
+    let scores = bench.scores("none");
+    assert!(scores.scores.iter().all(|s| s.within.is_none() && s.oracle_mean.is_none() && s.gap.is_none() && s.z.is_none() && s.oracles == 0));
+    // Figures that need no oracle are there all the same, and the same as with oracles.
+    let of = |scores: &[Score], model: &str| scores.iter().find(|s| s.model == model && s.metric == "retain_test").unwrap().value;
+    assert!(of(&scores.scores, "finetune").is_some());
+    assert_eq!(of(&scores.scores, "finetune"), of(&bench.scores("run").scores, "finetune"));
+}
+
+#[test]
+fn files_of_one_name_are_told_apart() {
+    let bench = bench();
+    std::fs::create_dir(bench.path("other")).unwrap();
+    std::fs::copy(bench.path("run/models/head-distil.safetensors"), bench.path("other/finetune.safetensors")).unwrap();
+    bench.unlearn(&format!("audit run/models/finetune.safetensors other/finetune.safetensors {SWAP} --out audited")).ok();
+    let scores = bench.scores("audited");
+    let names: Vec<&str> = scores.verdict.iter().map(|v| v.model.as_str()).collect();
+    assert_eq!(names, ["finetune", "finetune-2"]);
+    let of = |name: &str| scores.scores.iter().filter(|s| s.model == name).map(|s| s.value).collect::<Vec<_>>();
+    assert_ne!(of("finetune"), of("finetune-2"));
+}
+
+#[test]
+fn a_run_audited_again_says_the_same() {
+    let bench = bench();
+    let before = tree(&bench.path("run"));
+    let json = bench.unlearn("audit run --json --quiet").ok().json();
+    let after = tree(&bench.path("run"));
+    for ((path, old), (_, new)) in before.iter().zip(&after) {
+        assert!(old == new, "{} changed", path.display());
+    }
+    assert_eq!(before.len(), after.len());
+    assert_eq!(json, serde_json::from_slice::<serde_json::Value>(&bench.read("run/scores.json")).unwrap());
+}
+
+#[test]
+fn plain_unlearning_is_audited_by_leaving_the_new_class_out() {
+    let bench = Bench::new();
+    bench.unlearn(&format!("swap {} --quiet --forget 2 --methods finetune --out run", common::TINY)).ok();
+    let line = format!("audit run/models/finetune.safetensors --original run/models/original.safetensors {ORACLES} --forget 2 --out audited --quiet");
+    bench.unlearn(&line).ok();
+    assert_eq!(bench.scores("audited").scores, bench.scores("run").scores);
+    // Without the original, its classes are the subject's and the old one: what they were in order can't be known, nor does it matter.
+    bench.unlearn(&format!("audit run/models/finetune.safetensors {ORACLES} --forget south-west --out without")).ok();
+    let ours = |scores: Vec<Score>| scores.into_iter().filter(|s| s.model == "finetune").collect::<Vec<_>>();
+    assert_eq!(ours(bench.scores("without").scores), ours(bench.scores("run").scores));
+}
