@@ -5,8 +5,11 @@ mod common;
 
 use common::{Bench, SWAP, without_cost};
 
+/// Every checkpoint of a run (file name and bytes), and its scores without the cost.
+type Left = (Vec<(String, Vec<u8>)>, unlearn::summary::Scores);
+
 /// Runs a swap with each of `runs` (a folder's name, more arguments) and gives what they left.
-fn checkpoints_and_scores(settings: &str, runs: &[(&str, &str)]) -> Vec<(Vec<(String, Vec<u8>)>, unlearn::summary::Scores)> {
+fn checkpoints_and_scores(settings: &str, runs: &[(&str, &str)]) -> Vec<Left> {
     let bench = Bench::new();
     runs.iter()
         .map(|(name, more)| {
