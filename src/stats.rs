@@ -158,6 +158,19 @@ pub fn student_two_sided(x: f64, dof: usize) -> f64 {
     1.0 - inside
 }
 
+/// The x at which P(|t| > x) is `p`, by bisection.
+pub fn student_quantile(p: f64, dof: usize) -> f64 {
+    let (mut low, mut high) = (0.0, 1.0);
+    while student_two_sided(high, dof) > p && high < 1e12 {
+        high *= 2.0;
+    }
+    for _ in 0..200 {
+        let middle = (low + high) / 2.0;
+        if student_two_sided(middle, dof) > p { low = middle } else { high = middle }
+    }
+    high
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -203,6 +216,10 @@ mod tests {
             [(2.0, 1, 0.295_167_2), (2.0, 2, 0.183_503_4), (2.0, 3, 0.139_326_0), (2.0, 4, 0.116_116_5), (2.0, 9, 0.076_553_9), (6.0, 2, 0.026_671_4)]
         {
             assert!((student_two_sided(x, dof) - p).abs() < 1e-5, "{x} {dof}: {}", student_two_sided(x, dof));
+        }
+        // scipy.stats.t.isf(p / 2, dof)
+        for (p, dof, x) in [(0.05, 2, 4.302_653), (0.05, 4, 2.776_445), (0.002, 4, 7.173_182)] {
+            assert!((student_quantile(p, dof) - x).abs() < 1e-4, "{p} {dof}: {}", student_quantile(p, dof));
         }
     }
 

@@ -1,6 +1,6 @@
 //! `nearest-mean`: is the old class still a cluster of its own, at every cut?
 
-use super::{Audit, Measured, Subject, linalg};
+use super::{Audit, Measured, PartName, Subject, linalg};
 use crate::data::ClassId;
 use crate::error::Result;
 
@@ -24,8 +24,7 @@ impl Audit for NearestMean {
 
     fn measure(&self, subject: &Subject<'_>) -> Result<Vec<Measured>> {
         let data = subject.data;
-        let classes = |s: &crate::data::Samples| -> Vec<ClassId> { (0..s.len()).map(|i| s.class(i)).collect() };
-        let (train, test) = (classes(&data.probe_train), classes(&data.probe_test));
+        let (train, test) = (data.feature_classes(PartName::Train), data.feature_classes(PartName::Test));
         let is_old: Vec<bool> = test.iter().map(|c| *c == data.old()).collect();
         let rows: Vec<usize> = (0..test.len()).collect();
         let mut out = Vec::new();

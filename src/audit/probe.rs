@@ -2,8 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::{Audit, Measured, Subject, linalg};
-use crate::data::Samples;
+use super::{Audit, Measured, PartName, Subject, linalg};
 use crate::error::Result;
 
 /// `ridge_accuracy_old` at every cut: balanced accuracy (mean of the hit rates on old-class test images and on all others; 0.5 is chance) of a ridge
@@ -27,8 +26,8 @@ impl Audit for Probe {
     }
 
     fn measure(&self, subject: &Subject<'_>) -> Result<Vec<Measured>> {
-        let old = |s: &Samples| -> Vec<bool> { (0..s.len()).map(|i| s.class(i) == subject.data.old()).collect() };
-        let (train, test) = (old(&subject.data.probe_train), old(&subject.data.probe_test));
+        let old = |part| -> Vec<bool> { subject.data.feature_classes(part).iter().map(|c| *c == subject.data.old()).collect() };
+        let (train, test) = (old(PartName::Train), old(PartName::Test));
         let values: Vec<f64> = subject
             .signals
             .cuts

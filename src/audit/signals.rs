@@ -8,7 +8,7 @@ use crate::data::{ClassId, ClassMap, Labelled, Role, Samples, SwapTask};
 use crate::error::Result;
 use crate::model::{Activations, Classifier, Cut, tensors::floats};
 use crate::stats::Logits;
-use crate::train::{self, INFERENCE_BATCH};
+use crate::train::INFERENCE_BATCH;
 
 /// Train or test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,42 +27,63 @@ const PROBE_OLD: usize = 1000;
 /// Training samples of all other classes, at most.
 const PROBE_REST: usize = 4000;
 
+/// One set of the task and which of its samples' features read-outs use.
+#[derive(Debug)]
+struct Set {
+    role: Role,
+    part: PartName,
+    samples: Samples,
+    /// One entry a sample: are its features kept?
+    keep: Vec<bool>,
+}
+
 /// What every model of a run is measured on.
 #[derive(Debug)]
 pub struct AuditData {
     /// The swap, all sets open.
     pub task: SwapTask,
-    sets: Vec<(Role, PartName, Samples)>,
-    /// Training samples that read-outs are fitted on: old class and others, evenly spread.
-    pub probe_train: Samples,
-    /// Test samples of every class, old and new ones included.
-    pub probe_test: Samples,
+    sets: Vec<Set>,
 }
 
 impl AuditData {
     /// The sets of `task`, which must be open (see [`crate::data::Needs::ALL`]).
+    ///
+    /// Read-outs are fitted on at most [`PROBE_OLD`] old-class and [`PROBE_REST`] other training samples, evenly spread, and tested on all
+    /// test samples.
     pub fn new(task: SwapTask) -> Result<Self> {
         let mut sets = Vec::new();
         let splits = [(Role::Retain, Some(&task.retain)), (Role::Forget, Some(&task.forget)), (Role::Learn, task.learn.as_ref())];
         for (role, split) in splits.into_iter().filter_map(|(r, s)| s.map(|s| (r, s))) {
-            sets.push((role, PartName::Train, split.train.samples()?.clone()));
-            sets.push((role, PartName::Test, split.test.samples()?.clone()));
+            for (part, view) in [(PartName::Train, &split.train), (PartName::Test, &split.test)] {
+                let samples = view.samples()?.clone();
+                sets.push(Set { role, part, keep: vec![part == PartName::Test; samples.len()], samples });
+            }
         }
-        let of = |wanted: PartName, old: bool| -> Vec<&Samples> {
-            sets.iter().filter(|(r, p, _)| *p == wanted && (*r == Role::Forget) == old).map(|(_, _, s)| s).collect()
-        };
-        let rest_train = of(PartName::Train, false);
-        let old_train = of(PartName::Train, true)[0].spread(PROBE_OLD);
-        let rest_train = rest_train[0].union(rest_train[1..].iter().copied()).spread(PROBE_REST);
-        let probe_train = old_train.union([&rest_train]);
-        let rest_test = of(PartName::Test, false);
-        let probe_test = of(PartName::Test, true)[0].union(rest_test);
-        Ok(Self { task, sets, probe_train, probe_test })
+        for old in [true, false] {
+            let group = |s: &&mut Set| s.part == PartName::Train && (s.role == Role::Forget) == old;
+            let total: usize = sets.iter_mut().filter(|s| group(&s)).map(|s| s.samples.len()).sum();
+            let most = if old { PROBE_OLD } else { PROBE_REST };
+            let mut seen = 0;
+            for set in sets.iter_mut().filter(group) {
+                for keep in &mut set.keep {
+                    // Sample number `seen` of `total` is kept where the count of kept ones has to grow: `most` of them, evenly spread.
+                    *keep = total <= most || (seen + 1) * most / total > seen * most / total;
+                    seen += 1;
+                }
+            }
+        }
+        Ok(Self { task, sets })
+    }
+
+    /// Classes of the rows of [`CutFeatures::train`] or [`CutFeatures::test`], in order.
+    pub fn feature_classes(&self, part: PartName) -> Vec<ClassId> {
+        let of = |s: &Set| -> Vec<ClassId> { (0..s.samples.len()).filter(|i| s.keep[*i]).map(|i| s.samples.class(i)).collect() };
+        self.sets.iter().filter(|s| s.part == part).flat_map(of).collect()
     }
 
     /// The samples of a set, where the task has it.
     pub fn set(&self, role: Role, part: PartName) -> Option<&Samples> {
-        self.sets.iter().find(|(r, p, _)| *r == role && *p == part).map(|(_, _, s)| s)
+        self.sets.iter().find(|s| s.role == role && s.part == part).map(|s| &s.samples)
     }
 
     /// The old class.
@@ -85,9 +106,9 @@ pub struct Features {
 pub struct CutFeatures {
     /// Name of the cut.
     pub name: String,
-    /// Of [`AuditData::probe_train`].
+    /// Of the training samples that read-outs are fitted on.
     pub train: Features,
-    /// Of [`AuditData::probe_test`].
+    /// Of all test samples.
     pub test: Features,
 }
 
@@ -100,19 +121,15 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Runs `model` on all sets; progress under `ctx.model`.
+    /// Runs `model` once over all sets; progress under `ctx.model`.
     pub fn of(model: &Classifier, map: &ClassMap, data: &AuditData, ctx: &Context) -> Result<Self> {
+        let empty = || Features { values: Vec::new(), width: 0 };
+        let mut cuts: Vec<CutFeatures> =
+            model.cuts()[1..].iter().map(|cut| CutFeatures { name: model.cut_name(*cut).to_string(), train: empty(), test: empty() }).collect();
         let mut logits = Vec::new();
-        for (role, part, samples) in &data.sets {
-            logits.push((*role, *part, train::predict(model, &Labelled::new(samples.clone(), map), ctx)?));
+        for set in &data.sets {
+            logits.push((set.role, set.part, pass(model, map, set, &mut cuts, ctx)?));
         }
-        let train = features(model, &data.probe_train, map, ctx)?;
-        let test = features(model, &data.probe_test, map, ctx)?;
-        let cuts = model.cuts()[1..]
-            .iter()
-            .zip(train.into_iter().zip(test))
-            .map(|(cut, (train, test))| CutFeatures { name: model.cut_name(*cut).to_string(), train, test })
-            .collect();
         Ok(Self { logits, cuts })
     }
 
@@ -122,22 +139,32 @@ impl Signals {
     }
 }
 
-/// Features of `samples` at every cut behind the first stage, in one pass.
-fn features(model: &Classifier, samples: &Samples, map: &ClassMap, ctx: &Context) -> Result<Vec<Features>> {
-    let cuts = model.cuts();
-    let mut out: Vec<Features> = cuts[1..].iter().map(|_| Features { values: Vec::new(), width: 0 }).collect();
-    let data = Labelled::new(samples.clone(), map);
+/// Logits of all samples of `set`; the kept samples' features are added to `cuts`.
+fn pass(model: &Classifier, map: &ClassMap, set: &Set, cuts: &mut [CutFeatures], ctx: &Context) -> Result<Logits> {
+    let data = Labelled::new(set.samples.clone(), map);
+    let mut values = Vec::with_capacity(data.len() * map.len());
+    let mut at = 0;
     for batch in ctx.plain_batches(&data, INFERENCE_BATCH) {
         ctx.check_interrupt()?;
+        let keep = &set.keep[at..at + batch.slots.len()];
+        at += keep.len();
         let mut x = Activations(batch.images);
-        for (k, features) in out.iter_mut().enumerate() {
+        for (k, cut) in cuts.iter_mut().enumerate() {
             x = model.advance(x, Cut(k), Cut(k + 1));
+            if !keep.contains(&true) {
+                continue;
+            }
             let pooled = pooled(x.0.clone()); // [N, C, s, s]
+            let features = if set.part == PartName::Train { &mut cut.train } else { &mut cut.test };
             features.width = pooled.dims()[1..].iter().product();
-            features.values.extend(floats(pooled));
+            let rows = floats(pooled);
+            for (row, _) in rows.chunks_exact(features.width).zip(keep).filter(|(_, keep)| **keep) {
+                features.values.extend_from_slice(row);
+            }
         }
+        values.extend(floats(model.resume(x, Cut(cuts.len()))));
     }
-    Ok(out)
+    Ok(Logits { values, slots: model.spec().slots })
 }
 
 /// Activations averaged over space to the largest square with at most [`MAX_FEATURES`] values, where they are wider.

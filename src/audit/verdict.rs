@@ -5,7 +5,8 @@
 //!
 //! With few oracles the deviation itself is uncertain: if figures are normal, the gap of a further oracle over sd·√(1+1/n) follows
 //! Student's t with n−1 degrees of freedom, and exceeds 2 with probability P(|t| > 2): 18 % of figures for three oracles, 12 % for five.
-//! A model is therefore *matched* if no more of its figures are outside than that share, and none is farther than [`FAR`] bands.
+//! A model is therefore *matched* if no more of its figures are outside than that share, and none is so far outside that an exactly
+//! retrained model would hardly ever have one such figure: the t at which P(|t| > t*) is [`RARE`] over the number of figures (Bonferroni).
 //! Otherwise it is *under-erased* or *over-erased* by the farthest outside figure that shows the old class (above or below the oracles), or
 //! *off-target* where no such figure is outside: the old class looks as it should, something else does not.
 
@@ -16,8 +17,8 @@ use super::Measured;
 
 /// Fewest oracles for a verdict.
 pub const MIN_ORACLES: usize = 3;
-/// A single figure this many bands away is no chance: for three oracles P(|t| > 6) = 2.7 % a figure, for five 0.4 %.
-pub const FAR: f64 = 3.0;
+/// Probability with which an exactly retrained model may have a figure that counts as far outside.
+pub const RARE: f64 = 0.05;
 
 /// One model's figures.
 #[derive(Debug, Clone)]
@@ -91,13 +92,16 @@ fn verdict(model: &Figures, rows: &[(Score, &Measured)], judges: usize, oracles:
     };
     let mut outside: Vec<&(Score, &Measured)> = judged.iter().copied().filter(|(s, _)| s.within == Some(false)).collect();
     outside.sort_by(|a, b| distance(&b.0).total_cmp(&distance(&a.0)));
-    let by_chance = stats::student_two_sided(2.0, judges.saturating_sub(1).max(1)) * judged.len() as f64;
+    let dof = judges.saturating_sub(1).max(1);
+    let by_chance = stats::student_two_sided(2.0, dof) * judged.len() as f64;
+    // The band is two standard errors wide.
+    let far = stats::student_quantile(RARE / judged.len().max(1) as f64, dof) / 2.0;
     let enough = oracles >= MIN_ORACLES && judges >= 2 && !judged.is_empty();
     // The first of them that shows the old class tells the direction.
     let direction = outside.iter().find(|(_, m)| m.shows_old_class).and_then(|(s, _)| s.gap);
     let word = if !enough {
         "no verdict"
-    } else if outside.len() as f64 <= by_chance && outside.iter().all(|(s, _)| distance(s) <= FAR) {
+    } else if outside.len() as f64 <= by_chance && outside.iter().all(|(s, _)| distance(s) <= far) {
         "matched"
     } else {
         match direction {
