@@ -1,14 +1,24 @@
 //! Make a trained classifier forget one class and learn another in its place, and show whether the old class was erased or only hidden.
 //!
 //! # Layout
-//! The straight line that `main.rs` follows, each stage consuming the value of the one before:
+//! The straight line, which `src/command/swap.rs` follows, each stage consuming the value of the one before:
 //!
 //! ```text
 //! config ─► device ─► data ─► SwapTask ─► Run::create ─► train original ─► oracles ─► method.apply ─► audits ─► report
 //! ```
 //!
-//! - [`data`]: labelled images, class maps, the swap's retain, forget and learn sets.
-//! - [`model`]: classifiers as stages with cuts; architectures; checkpoints.
+//! - [`config`]: flags and TOML files → the resolved configuration; [`device`]: devices by name.
+//! - [`data`]: labelled images, class maps, the swap's retain, forget and learn sets; one file a format.
+//! - [`model`]: classifiers as stages with cuts; architectures, one a file; named tensors; checkpoints.
+//! - [`train`]: the plain loop; [`context`]: what every unit of work is given; [`rng`]: random streams named by purpose.
+//! - [`method`]: unlearning methods, one a file, in a registry; [`saliency`] and [`imitation`] are pieces of two of them.
+//! - [`audit`]: audits, one a file, in a registry; signals computed once a model; the verdict.
+//! - [`unit`]: trainings as pure functions of a hashed spec; [`oracle`]; [`schedule`]: several units at a time.
+//! - [`assess`]: from models to evidence; [`summary`]: the stable result formats; [`run`]: the run directory; [`events`]: its log.
+//! - [`report`]: from a summary to HTML and Markdown, pure.
+//! - [`output`]: all printing; [`stats`]: statistics in f64; [`files`]: atomic writes; [`error`].
+//!
+//! Imports go one way: `data ◄ model ◄ train ◄ method, audit ◄ unit, assess ◄ run ◄ report ◄ command`.
 
 pub mod assess;
 pub mod audit;

@@ -1,8 +1,7 @@
 //! The audits on real images: a held-out retrained model passes them, the two cheats that only hide do not.
 //!
 //! On a piece of the built-in MNIST, five digits of 200 training images, so that it takes seconds. The fewer classes an encoder learned, the
-//! less a retrained one knows of a digit that it never saw, and the plainer it is what a frozen encoder keeps; on nine digits of 1,000
-//! images each the features are so general that re-heading a frozen encoder comes close to retraining.
+//! less a retrained one knows of a digit that it never saw, and the plainer it is what a frozen encoder keeps.
 
 mod common;
 
@@ -73,11 +72,11 @@ fn a_held_out_oracle_passes_and_both_cheats_fail() {
     assert_eq!(verdict("original").verdict, "under-erased", "everything of the old class is still there");
     assert!(scores.warnings.iter().all(|w| !w.contains("negative control")), "{:?}", scores.warnings);
 
-    // What each cheat shows: the mask answers the old class never and the new one neither; the new head answers well, and its encoder is the
-    // original's.
+    // What each cheat shows: the mask answers the old class never and the new one neither; the new head does answer the new class, as far as
+    // features that never saw it allow, and its encoder is the original's.
     assert_eq!(value("logit-mask", "accuracy/new_test"), 0.0);
-    assert!(value("head-distil", "accuracy/new_test") > 0.85);
-    for cut in ["conv1", "conv2", "conv3"] {
+    assert!(value("head-distil", "accuracy/new_test") > 0.5, "{}", value("head-distil", "accuracy/new_test"));
+    for cut in ["conv1", "conv2", "conv3", "fc"] {
         let label = format!("probe/ridge_accuracy_old@{cut}");
         assert_eq!(value("head-distil", &label), value("original", &label), "the same features, the same read-out");
         assert_eq!(value("logit-mask", &label), value("original", &label));

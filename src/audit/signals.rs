@@ -61,7 +61,7 @@ impl AuditData {
         }
         for old in [true, false] {
             let group = |s: &&mut Set| s.part == PartName::Train && (s.role == Role::Forget) == old;
-            let total: usize = sets.iter_mut().filter(|s| group(&s)).map(|s| s.samples.len()).sum();
+            let total: usize = sets.iter_mut().filter(group).map(|s| s.samples.len()).sum();
             let most = if old { PROBE_OLD } else { PROBE_REST };
             let mut seen = 0;
             for set in sets.iter_mut().filter(group) {

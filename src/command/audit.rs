@@ -11,9 +11,9 @@ use unlearn::model::checkpoint;
 use unlearn::output::Output;
 use unlearn::run::Run;
 use unlearn::summary::ModelKind;
-use unlearn::{device, files, report, rng};
+use unlearn::{device, rng};
 
-use super::print_json;
+use super::publish;
 use crate::cli::AuditArgs;
 
 pub fn audit(args: AuditArgs, json: bool, output: &Output) -> Result<()> {
@@ -48,6 +48,9 @@ fn from_files(args: &AuditArgs, json: bool, output: &Output) -> Result<()> {
     let Some(out) = &args.out else {
         return Err(Error::input("--out", "missing: where is the report to go?", "name a new directory"));
     };
+    if out.exists() {
+        return Err(Error::input(format!("--out {}", out.display()), "exists already; nothing in it was touched", "name a new directory"));
+    }
     let files = args
         .original
         .iter()
@@ -154,17 +157,5 @@ fn finish(run: &Run, config: &RunConfig, models: &[Finished], task: &SwapTask, d
         cost: Default::default(),
     };
     let evidence = assess::assess(models, task, dataset, context)?;
-    for model in &evidence.outputs {
-        run.write_output(&model.model, model)?;
-    }
-    run.write_output("samples", &evidence.samples)?;
-    run.write_scores(&evidence.scores)?;
-    let summary = run.summary()?;
-    files::write_bytes(&run.report(), report::html(&summary).as_bytes())?;
-    if json {
-        return print_json(&summary.scores, output);
-    }
-    output.result(&report::markdown(&summary));
-    output.result(&format!("\nReport: {}  Scores: {}", run.report().display(), run.scores().display()));
-    Ok(())
+    publish(run, &evidence, "", json, output)
 }

@@ -11,9 +11,12 @@ pub mod train;
 use std::path::Path;
 
 use serde::Serialize;
+use unlearn::assess::Evidence;
 use unlearn::config::Settings;
 use unlearn::error::{Error, Result};
 use unlearn::output::Output;
+use unlearn::run::Run;
+use unlearn::{files, report as page};
 
 /// Flags over the file, where there is one.
 fn resolve(settings: Settings, file: Option<&Path>) -> Result<Settings> {
@@ -36,5 +39,23 @@ fn use_threads(threads: Option<usize>) -> Result<()> {
 fn print_json(value: &impl Serialize, output: &Output) -> Result<()> {
     let text = serde_json::to_string_pretty(value).map_err(|e| Error::failed("--json", e.to_string(), "report this as a bug"))?;
     output.result(&text);
+    Ok(())
+}
+
+/// Writes what was found into the run directory, draws its report and prints the headline (or the scores as JSON).
+fn publish(run: &Run, evidence: &Evidence, took: &str, json: bool, output: &Output) -> Result<()> {
+    for model in &evidence.outputs {
+        run.write_output(&model.model, model)?;
+    }
+    run.write_output("samples", &evidence.samples)?;
+    run.write_scores(&evidence.scores)?;
+    // From the directory alone, as `unlearn report` would.
+    let summary = run.summary()?;
+    files::write_bytes(&run.report(), page::html(&summary).as_bytes())?;
+    if json {
+        return print_json(&summary.scores, output);
+    }
+    output.result(&page::markdown(&summary));
+    output.result(&format!("{took}Report: {}  Scores: {}", run.report().display(), run.scores().display()));
     Ok(())
 }

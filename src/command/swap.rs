@@ -14,9 +14,9 @@ use unlearn::run::Run;
 use unlearn::schedule::{Job, side_by_side};
 use unlearn::summary::ModelKind;
 use unlearn::unit::{Made, Order, Workshop};
-use unlearn::{device, files, oracle, report, train};
+use unlearn::{device, method, oracle, train};
 
-use super::{print_json, resolve, use_threads};
+use super::{publish, resolve, use_threads};
 use crate::cli::{DemoArgs, SwapArgs};
 
 /// A model that the user brought: itself, its metadata, its file's hash.
@@ -51,20 +51,8 @@ pub fn swap(args: SwapArgs, json: bool, output: &Output) -> Result<()> {
 
     let models: Vec<Finished> = trained.into_iter().chain(swapped).map(finished).collect();
     let evidence = assess::assess(&models, &task, &dataset, |name| workshop.context(name))?;
-    for model in &evidence.outputs {
-        run.write_output(&model.model, model)?;
-    }
-    run.write_output("samples", &evidence.samples)?;
-    run.write_scores(&evidence.scores)?;
-    let summary = run.summary()?;
-    files::write_bytes(&run.report(), report::html(&summary).as_bytes())?;
-    if json {
-        print_json(&summary.scores, output)?;
-    } else {
-        output.result(&report::markdown(&summary));
-        output.result(&format!("\n{:.0} s. Report: {}  Scores: {}", started.elapsed().as_secs_f64(), run.report().display(), run.scores().display()));
-    }
-    Ok(())
+    let took = format!("{:.0} s. ", started.elapsed().as_secs_f64());
+    publish(&run, &evidence, &took, json, output)
 }
 
 /// The swap that the settings ask for, of the given model's classes or of those that they list.
@@ -101,8 +89,11 @@ fn config(settings: &Settings, device: String, dataset: &Dataset, task: &SwapTas
             "give the data it was trained on",
         ));
     }
-    // Unknown architectures and too small images are refused before any work.
-    unlearn::model::arch::stages(&arch, dataset.shape())?;
+    // Unknown architectures, too small images and parameters that don't fit the network are refused before any work.
+    let like = Classifier::zeros(&arch, dataset.shape(), task.before.len(), &device::open("cpu")?)?;
+    for (name, parameters) in &methods {
+        (method::find(name)?.build)(parameters)?.check_for(&like)?;
+    }
     Ok(RunConfig {
         format: FORMAT,
         version: env!("CARGO_PKG_VERSION").into(),

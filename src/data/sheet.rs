@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{ClassId, Dataset, Samples};
 use crate::error::{Error, Result};
-use crate::files::write_whole;
+use crate::files::write_bytes;
 use crate::rng;
 
 /// Between two images of a sheet, in pixels.
@@ -54,7 +54,7 @@ pub fn write_sheet(dataset: &Dataset, columns: usize, augmented: bool, seed: u64
         }
     }
     let png = png_bytes(&sheet, [channels, sheet_height, sheet_width]);
-    write_whole(path, |file| file.write_all(&png))
+    write_bytes(path, &png)
 }
 
 /// One image as a PNG file: colour for three channels, else the first channel in grey.
@@ -121,6 +121,8 @@ mod tests {
         };
         assert_eq!(sheet(1, "a.png"), sheet(1, "b.png"));
         assert_ne!(sheet(1, "a.png"), sheet(2, "c.png"));
-        assert!(write_sheet(&set, 3, true, 1, &dir.path().join("no/such/folder.png")).unwrap_err().to_string().contains("folder.png"));
+        assert_eq!(sheet(1, "made/on/the/way.png"), sheet(1, "a.png"));
+        let below_a_file = write_sheet(&set, 3, true, 1, &dir.path().join("a.png/x.png")).unwrap_err();
+        assert!(below_a_file.to_string().contains("a.png"), "{below_a_file}");
     }
 }

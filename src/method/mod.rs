@@ -31,6 +31,11 @@ pub trait Method: Debug + Send + Sync {
     fn check(&self) -> Result<()> {
         Ok(())
     }
+
+    /// Refuses parameters that can't work on a model like `model`, whose weights mean nothing; called before any work.
+    fn check_for(&self, _model: &Classifier) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// What the registry knows of a method.

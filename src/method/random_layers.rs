@@ -60,18 +60,21 @@ impl Method for RandomLayers {
         in_range("random-layers", "batch", self.batch as f64, 2.0..=1e5)
     }
 
+    fn check_for(&self, model: &Classifier) -> Result<()> {
+        let tensors = model.parameters().len();
+        if self.n_layers > tensors {
+            let what = format!("{} of {tensors} parameter tensors", self.n_layers);
+            return Err(Error::input("[method.random-layers] n_layers", what, format!("use 1 to {tensors}")));
+        }
+        Ok(())
+    }
+
     fn apply(&self, original: Classifier, task: &SwapTask, ctx: &mut Context) -> Result<Classifier> {
         let samples = task.retain_and_learn()?.union([task.forget.train.samples()?]);
         let data = Labelled::new(samples, task.working());
         let old = task.swap.forget;
+        self.check_for(&original)?;
         let names: Vec<String> = original.parameters().into_iter().map(|p| p.name).collect();
-        if self.n_layers > names.len() {
-            return Err(Error::input(
-                "[method.random-layers] n_layers",
-                format!("{} of {} parameter tensors", self.n_layers, names.len()),
-                format!("use 1 to {}", names.len()),
-            ));
-        }
         let mut model = original;
         let bar = ctx.bar(self.epochs, data.len().div_ceil(self.batch));
         for epoch in 0..self.epochs {
