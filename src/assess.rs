@@ -3,7 +3,7 @@
 use crate::audit::verdict::{self, Figures, MIN_ORACLES};
 use crate::audit::{AUDITS, AuditData, Measured, PartName, Signals, Subject, model_output};
 use crate::context::Context;
-use crate::data::{ClassId, ClassMap, Dataset, Needs, Role, SwapTask, sheet};
+use crate::data::{ClassId, ClassMap, Dataset, Role, SwapTask, sheet};
 use crate::error::Result;
 use crate::method::{self, METHODS};
 use crate::model::Classifier;
@@ -41,7 +41,7 @@ pub struct Evidence {
 
 /// Runs every audit on every model. `context` makes a context for a model's name.
 pub fn assess(models: &[Finished], task: &SwapTask, dataset: &Dataset, context: impl Fn(&str) -> Context + Sync) -> Result<Evidence> {
-    let data = AuditData::new(task.for_method("audit", Needs::ALL))?;
+    let data = AuditData::new(task.clone())?;
     let signals: Vec<Signals> = {
         let bar = context("signals").bar(1, models.len());
         let jobs = models.iter().map(|m| {
@@ -80,39 +80,25 @@ pub fn assess(models: &[Finished], task: &SwapTask, dataset: &Dataset, context: 
     }
     for v in verdict.iter().filter(|v| v.kind == ModelKind::Control && v.verdict == "matched") {
         warnings
-            .push(format!("negative control `{}` passed: the audits can't tell hiding from erasing here. Believe no verdict of this run.", v.model));
+            .push(format!("negative control “{}” passed: the audits can't tell hiding from erasing here. Believe no verdict of this run.", v.model));
     }
     for v in verdict.iter().filter(|v| v.model == "retrain" && v.verdict != "matched" && v.verdict != "no verdict") {
         warnings.push(format!(
-            "`retrain`, an exactly retrained model, is judged {}: the oracle band is too narrow here. Use more --oracles before blaming a method.",
+            "“retrain”, an exactly retrained model, is judged {}: the oracle band is too narrow here. Use more --oracles before blaming a method.",
             v.verdict
         ));
     }
-    let cost = costs(models, task);
+    let cost = costs(models);
     let scores = Scores { format: SCORES_FORMAT, task: task_info(task, dataset), cost, scores, verdict, oracle_agreement: agreement, warnings };
     Ok(Evidence { scores, outputs, samples: samples(&data) })
 }
 
-/// Costs with their share of one retraining: of the `retrain` method's where it ran; else of the original's training, scaled to the
-/// number of images that a retraining sees (it was trained alone on the machine too).
-fn costs(models: &[Finished], task: &SwapTask) -> Vec<Cost> {
-    let images = |role: Role| -> f64 {
-        let split = match role {
-            Role::Retain => Some(&task.retain),
-            Role::Forget => Some(&task.forget),
-            Role::Learn => task.learn.as_ref(),
-        };
-        split.and_then(|s| s.train.samples().ok()).map_or(0.0, |s| s.len() as f64)
-    };
-    let wall = |name: &str| models.iter().find(|m| m.name == name).and_then(|m| m.cost.as_ref()).map(|c| c.wall_s);
-    let scale = (images(Role::Retain) + images(Role::Learn)) / (images(Role::Retain) + images(Role::Forget));
-    let retrain = wall("retrain").or_else(|| wall("original").map(|w| w * scale)).filter(|w| *w > 0.0);
-    models
-        .iter()
-        .filter_map(|m| m.cost.clone())
-        // Oracles share the machine while they train: their wall time is no price.
-        .map(|c| Cost { share_of_retrain: retrain.filter(|_| !c.model.starts_with("oracle-")).map(|r| c.wall_s / r), ..c })
-        .collect()
+/// Costs with their share of one retraining: the `retrain` method's of this run. No share without it, nor for what was timed with another
+/// number of threads.
+fn costs(models: &[Finished]) -> Vec<Cost> {
+    let retrain = models.iter().find(|m| m.name == "retrain").and_then(|m| m.cost.clone()).filter(|c| c.wall_s > 0.0);
+    let share = |c: &Cost| retrain.as_ref().filter(|r| r.threads == c.threads).map(|r| c.wall_s / r.wall_s);
+    models.iter().filter_map(|m| m.cost.clone()).map(|c| Cost { share_of_retrain: share(&c), ..c }).collect()
 }
 
 /// Mean share of equal arg-max over the pairs of oracles, on the test images of retain ∪ learn.

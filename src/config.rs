@@ -40,7 +40,7 @@ pub struct Settings {
     #[arg(long, help_heading = "Training")]
     pub batch: Option<usize>,
     /// Learning rate [default: 0.001]
-    #[arg(long, help_heading = "Training")]
+    #[arg(long, allow_negative_numbers = true, help_heading = "Training")]
     pub lr: Option<f64>,
     /// Optimiser [default: adam]
     #[arg(long, value_enum, help_heading = "Training")]
@@ -49,7 +49,7 @@ pub struct Settings {
     #[arg(long, value_enum, help_heading = "Training")]
     pub schedule: Option<Schedule>,
     /// L2 penalty [default: 0]
-    #[arg(long, help_heading = "Training")]
+    #[arg(long, allow_negative_numbers = true, help_heading = "Training")]
     pub weight_decay: Option<f64>,
     /// The one seed that everything follows from [default: 0]
     #[arg(long)]

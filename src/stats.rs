@@ -171,6 +171,25 @@ pub fn student_quantile(p: f64, dof: usize) -> f64 {
     high
 }
 
+/// The smallest k with P(X ≤ k) ≥ `confidence`, X the number of hits among independent events of these probabilities (Poisson binomial,
+/// by convolution).
+pub fn hits_quantile(probabilities: &[f64], confidence: f64) -> usize {
+    let mut mass = vec![1.0];
+    for p in probabilities {
+        mass.push(0.0);
+        for k in (0..mass.len()).rev() {
+            mass[k] = mass[k] * (1.0 - p) + if k > 0 { mass[k - 1] * p } else { 0.0 };
+        }
+    }
+    let mut sum = 0.0;
+    mass.iter()
+        .position(|m| {
+            sum += m;
+            sum >= confidence
+        })
+        .unwrap_or(probabilities.len())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -221,6 +240,15 @@ mod tests {
         for (p, dof, x) in [(0.05, 2, 4.302_653), (0.05, 4, 2.776_445), (0.002, 4, 7.173_182)] {
             assert!((student_quantile(p, dof) - x).abs() < 1e-4, "{p} {dof}: {}", student_quantile(p, dof));
         }
+    }
+
+    #[test]
+    fn hits_quantile_matches_scipy() {
+        // scipy.stats.binom.ppf(.95, 24, .1835) = 8, binom.ppf(.95, 10, .5) = 8; with certain and impossible events added
+        assert_eq!(hits_quantile(&[0.1835; 24], 0.95), 8);
+        assert_eq!(hits_quantile(&[0.5; 10], 0.95), 8);
+        assert_eq!(hits_quantile(&[1.0, 0.0, 1.0], 0.95), 2);
+        assert_eq!(hits_quantile(&[], 0.95), 0);
     }
 
     #[test]

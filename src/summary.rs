@@ -78,6 +78,9 @@ pub struct Cost {
     pub wall_s: f64,
     /// `wall_s` over one retraining's; null where no retraining was timed.
     pub share_of_retrain: Option<f64>,
+    /// Threads it had.
+    #[serde(default)]
+    pub threads: usize,
     /// Forward+backward passes over the retain ∪ learn training set; a forward pass alone counts a third.
     pub train_passes: f64,
 }

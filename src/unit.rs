@@ -14,7 +14,7 @@ use crate::context::{Context, Pipeline, Reporter};
 use crate::data::{ClassMap, Dataset};
 use crate::error::{Error, Result};
 use crate::model::{
-    Classifier,
+    Classifier, arch,
     checkpoint::{self, Metadata},
 };
 use crate::rng;
@@ -52,6 +52,7 @@ pub struct UnitSpec<'a> {
     classes: &'a ClassMap,
     forget: Option<u16>,
     arch: &'a str,
+    stages: String,
     augment: bool,
     device: &'a str,
     train: &'a crate::context::TrainSettings,
@@ -118,6 +119,8 @@ impl Workshop<'_> {
             // An original and an oracle do not depend on what is forgotten, beyond their class list.
             forget: order.parameters.map(|_| self.config.forget),
             arch: &self.config.arch,
+            // An architecture is its layers, not its name.
+            stages: format!("{:?}", arch::stages(&self.config.arch, self.dataset.shape())?),
             augment: self.config.augment,
             device: &self.config.device,
             train: &self.config.train,
@@ -129,7 +132,10 @@ impl Workshop<'_> {
         let path = self.run.model(&order.name);
         let made = |model, map, sha256, cost| Made { name: order.name.clone(), kind: order.kind, model, map, sha256, cost };
         if path.is_file() {
-            let (model, metadata, sha256) = checkpoint::load(&path, &self.device)?;
+            let (model, metadata, sha256) = checkpoint::load(&path, &self.device).map_err(|e| match e {
+                Error::Input { at, what, .. } => Error::input(at, what, "delete that file and give --resume again: the model is then made anew"),
+                other => other,
+            })?;
             if metadata.config_hash == hash {
                 let cost = self.recorded_cost(&order.name, &hash)?;
                 self.reporter.output().status(&format!("{}: already there", order.name));
@@ -154,11 +160,17 @@ impl Workshop<'_> {
         };
         let sha256 = checkpoint::save(&path, &model, &metadata)?;
         let images = self.retrain_images();
-        let cost = Cost { model: order.name.clone(), wall_s, share_of_retrain: None, train_passes: ctx.cost.passes_over(images) };
+        let cost = Cost {
+            model: order.name.clone(),
+            wall_s,
+            share_of_retrain: None,
+            threads: rayon::current_num_threads(),
+            train_passes: ctx.cost.passes_over(images),
+        };
         self.reporter.event(
             "unit",
             &order.name,
-            json!({ "hash": hash, "sha256": sha256, "wall_s": cost.wall_s, "train_passes": cost.train_passes }),
+            json!({ "hash": hash, "sha256": sha256, "wall_s": cost.wall_s, "threads": cost.threads, "train_passes": cost.train_passes }),
         )?;
         Ok(made(model, order.map.clone(), sha256, Some(cost)))
     }
@@ -179,7 +191,13 @@ impl Workshop<'_> {
             .filter_map(|l| serde_json::from_str::<serde_json::Value>(l).ok())
             .find(|e| e["stage"] == "unit" && e["model"] == name && e["hash"] == hash);
         Ok(event.and_then(|e| {
-            Some(Cost { model: name.to_string(), wall_s: e["wall_s"].as_f64()?, share_of_retrain: None, train_passes: e["train_passes"].as_f64()? })
+            Some(Cost {
+                model: name.to_string(),
+                wall_s: e["wall_s"].as_f64()?,
+                share_of_retrain: None,
+                threads: e["threads"].as_u64()? as usize,
+                train_passes: e["train_passes"].as_f64()?,
+            })
         }))
     }
 }

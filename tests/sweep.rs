@@ -55,7 +55,7 @@ fn every_method(dataset: &Dataset, task: &SwapTask) -> Vec<(&'static str, Classi
 fn every_audit(learn: bool) {
     let dataset = blobs();
     let task = task(&dataset, learn);
-    let data = AuditData::new(task.for_method("audit", Needs::ALL)).unwrap();
+    let data = AuditData::new(task.clone()).unwrap();
     let signals = |name: &str, model: &Classifier| Signals::of(model, &task.after, &data, &context(name, &dataset, 2)).unwrap();
     let oracles: Vec<Signals> = (1..=2)
         .map(|i| {

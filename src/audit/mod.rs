@@ -73,6 +73,8 @@ pub struct Measured {
     pub better: Better,
     /// Half-width of the band below which a gap does not matter, in the unit; none for figures that are shown but not judged.
     pub tolerance: Option<f64>,
+    /// Whether it came out as NaN or infinity, which is not the same as undefined.
+    pub diverged: bool,
     /// Whether more of it means that more of the old class is left; such figures tell under- from over-erasure.
     pub shows_old_class: bool,
 }
@@ -80,8 +82,18 @@ pub struct Measured {
 impl Measured {
     /// A figure that is best where the oracles' is.
     pub fn new(metric: impl Into<String>, value: Option<f64>, unit: &'static str, tolerance: f64) -> Self {
+        let diverged = value.is_some_and(|v| !v.is_finite());
         let value = value.filter(|v| v.is_finite());
-        Self { metric: metric.into(), cut: None, value, unit, better: Better::CloserToOracle, tolerance: Some(tolerance), shows_old_class: false }
+        Self {
+            metric: metric.into(),
+            cut: None,
+            value,
+            unit,
+            better: Better::CloserToOracle,
+            tolerance: Some(tolerance),
+            diverged,
+            shows_old_class: false,
+        }
     }
 
     /// More of it means more of the old class left.

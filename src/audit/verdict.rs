@@ -4,9 +4,11 @@
 //! An oracle is judged by the others, so that its row shows what an exactly retrained model gets.
 //!
 //! With few oracles the deviation itself is uncertain: if figures are normal, the gap of a further oracle over sd·√(1+1/n) follows
-//! Student's t with n−1 degrees of freedom, and exceeds 2 with probability P(|t| > 2): 18 % of figures for three oracles, 12 % for five.
-//! A model is therefore *matched* if no more of its figures are outside than that share, and none is so far outside that an exactly
-//! retrained model would hardly ever have one such figure: the t at which P(|t| > t*) is [`RARE`] over the number of figures (Bonferroni).
+//! Student's t with n−1 degrees of freedom, and it is outside a band of half-width b with probability pᵢ = P(|t| > b/(sd·√(1+1/n))): 18 % for
+//! three oracles and 12 % for five where the deviation sets the band, next to nothing where the tolerance does.
+//! A model is *matched* if no more of its figures are outside than an exactly retrained model's are in [`CONFIDENCE`] of cases (the quantile of
+//! the sum of independent hits with these pᵢ), and none is far outside: farther than [`FAR_TOLERANCES`] tolerances and than the t that such a
+//! model reaches with one of its figures in 1 − [`CONFIDENCE`] of cases (Bonferroni). Figures are correlated, so the rate is a guide, not a guarantee.
 //! Otherwise it is *under-erased* or *over-erased* by the farthest outside figure that shows the old class (above or below the oracles), or
 //! *off-target* where no such figure is outside: the old class looks as it should, something else does not.
 
@@ -17,8 +19,10 @@ use super::Measured;
 
 /// Fewest oracles for a verdict.
 pub const MIN_ORACLES: usize = 3;
-/// Probability with which an exactly retrained model may have a figure that counts as far outside.
-pub const RARE: f64 = 0.05;
+/// Share of exactly retrained models that are to pass.
+pub const CONFIDENCE: f64 = 0.95;
+/// However wide the deviations, a gap below this many tolerances is not called far.
+pub const FAR_TOLERANCES: f64 = 3.0;
 
 /// One model's figures.
 #[derive(Debug, Clone)]
@@ -63,6 +67,7 @@ fn score(model: &Figures, audit: &'static str, m: &Measured, judges: &[&Figures]
     let gap = m.value.zip(mean).map(|(v, m)| v - m);
     let within = match (gap, sd, m.tolerance) {
         (Some(gap), Some(sd), Some(tolerance)) => Some(gap.abs() <= band(tolerance, sd, theirs.len())),
+        (None, Some(_), Some(_)) if m.diverged => Some(false),
         _ => None,
     };
     Score {
@@ -88,20 +93,29 @@ fn verdict(model: &Figures, rows: &[(Score, &Measured)], judges: usize, oracles:
     // How many bands a figure is away.
     let distance = |s: &Score| match (s.gap, s.oracle_sd, s.tolerance) {
         (Some(gap), Some(sd), Some(tolerance)) => gap.abs() / band(tolerance, sd, s.oracles).max(f64::MIN_POSITIVE),
-        _ => 0.0,
+        // A figure that came out as NaN or infinity is as far away as can be.
+        _ => f64::INFINITY,
     };
     let mut outside: Vec<&(Score, &Measured)> = judged.iter().copied().filter(|(s, _)| s.within == Some(false)).collect();
     outside.sort_by(|a, b| distance(&b.0).total_cmp(&distance(&a.0)));
     let dof = judges.saturating_sub(1).max(1);
-    let by_chance = stats::student_two_sided(2.0, dof) * judged.len() as f64;
-    // The band is two standard errors wide.
-    let far = stats::student_quantile(RARE / judged.len().max(1) as f64, dof) / 2.0;
+    let spread = |s: &Score| s.oracle_sd.unwrap_or(0.0) * (1.0 + 1.0 / s.oracles.max(1) as f64).sqrt();
+    let chances: Vec<f64> = judged
+        .iter()
+        .map(|(s, _)| match spread(s) {
+            0.0 => 0.0,
+            spread => stats::student_two_sided(band(s.tolerance.unwrap_or(0.0), s.oracle_sd.unwrap_or(0.0), s.oracles) / spread, dof),
+        })
+        .collect();
+    let by_chance = stats::hits_quantile(&chances, CONFIDENCE);
+    let rare = stats::student_quantile((1.0 - CONFIDENCE) / judged.len().max(1) as f64, dof);
+    let far = |s: &Score| s.gap.is_none_or(|gap| gap.abs() > (FAR_TOLERANCES * s.tolerance.unwrap_or(0.0)).max(rare * spread(s)));
     let enough = oracles >= MIN_ORACLES && judges >= 2 && !judged.is_empty();
     // The first of them that shows the old class tells the direction.
     let direction = outside.iter().find(|(_, m)| m.shows_old_class).and_then(|(s, _)| s.gap);
     let word = if !enough {
         "no verdict"
-    } else if outside.len() as f64 <= by_chance && outside.iter().all(|(s, _)| distance(s) <= far) {
+    } else if outside.len() <= by_chance && !outside.iter().any(|(s, _)| far(s)) {
         "matched"
     } else {
         match direction {
@@ -168,6 +182,32 @@ mod tests {
         let words: Vec<&str> = verdicts[3..].iter().map(|v| v.verdict.as_str()).collect();
         assert_eq!(words, ["under-erased", "over-erased", "off-target", "matched"]);
         assert_eq!(verdicts[3].failing, ["test/m0"]);
+    }
+
+    #[test]
+    fn many_small_misses_or_one_large_one_are_no_match() {
+        // Twelve figures whose band is the tolerance of one point: a retrained model has none outside.
+        let oracles: Vec<Figures> = (0..3).map(|i| model(&format!("oracle-{i}"), ModelKind::Oracle, &[0.9 + 0.001 * f64::from(i); 12])).collect();
+        let verdict_of = |values: &[f64]| {
+            let mut all = oracles.clone();
+            all.push(model("method", ModelKind::Method, values));
+            judge(&all).1[3].verdict.clone()
+        };
+        assert_eq!(verdict_of(&[0.901; 12]), "matched");
+        assert_eq!(verdict_of(&[[0.901; 9].as_slice(), &[0.88; 3]].concat()), "off-target", "three of twelve are two tolerances off");
+        assert_eq!(verdict_of(&[[0.901; 11].as_slice(), &[0.8]].concat()), "off-target", "one is ten tolerances off");
+    }
+
+    #[test]
+    fn a_figure_that_diverged_counts_as_outside() {
+        let mut all = oracles();
+        let mut broken = model("method", ModelKind::Method, &[0.52, 0.9]);
+        broken.figures[1].1 = Measured::new("m1", Some(f64::NAN), "fraction", 0.01);
+        all.push(broken);
+        let (scores, verdicts) = judge(&all);
+        assert_eq!(scores.last().map(|s| (s.value, s.within)), Some((None, Some(false))));
+        assert_eq!(verdicts[3].verdict, "off-target");
+        assert_eq!((verdicts[3].audits_within, verdicts[3].audits_total), (1, 2));
     }
 
     #[test]

@@ -30,6 +30,13 @@ fn again(run: &Run, dir: Option<&Path>, json: bool, output: &Output) -> Result<(
     let config = run.config()?;
     let device = device::open(&config.device)?;
     let dataset = Dataset::load(&config.data, &data_dir(dir))?;
+    if dataset.fingerprint() != config.data_sha256 {
+        return Err(Error::input(
+            run.dir().display().to_string(),
+            format!("`{}` is not the data that it was made with", config.data),
+            "point --data-dir at the data of the run",
+        ));
+    }
     let before = ClassMap::new(config.classes.iter().map(|c| ClassId(*c)).collect())?;
     let task = SwapTask::new(&dataset, &before, Swap { forget: ClassId(config.forget), learn: config.learn.map(ClassId) })?;
     let known = run.summary()?.scores;
@@ -77,9 +84,10 @@ fn from_files(args: &AuditArgs, json: bool, output: &Output) -> Result<()> {
     };
     let task = SwapTask::new(&dataset, &before, Swap { forget, learn })?;
     let mut models: Vec<Finished> = Vec::new();
+    let mut hashes: Vec<String> = Vec::new();
     let (arch, input) = (first.spec().architecture.clone(), dataset.shape());
-    let sha256 = first_sha256.clone();
-    for (path, kind, model, metadata, _) in loaded {
+    let model_sha256 = first_sha256.clone();
+    for (path, kind, model, metadata, sha256) in loaded {
         let map = metadata.classes()?;
         if model.spec().input != input {
             return Err(Error::input(
@@ -96,6 +104,12 @@ fn from_files(args: &AuditArgs, json: bool, output: &Output) -> Result<()> {
                 "audit models of one swap at a time, with its --forget and --learn",
             ));
         }
+        // An oracle counted twice would narrow the band, a subject that is an oracle would be judged by itself.
+        if let Some(at) = hashes.iter().position(|h| *h == sha256) {
+            let what = format!("the same model as file number {} given", at + 1);
+            return Err(Error::input(path.display().to_string(), what, "give every model once"));
+        }
+        hashes.push(sha256);
         let name = free_name(path, |name| models.iter().any(|m| m.name == name));
         models.push(Finished { name, kind, model, map, cost: None });
     }
@@ -115,7 +129,7 @@ fn from_files(args: &AuditArgs, json: bool, output: &Output) -> Result<()> {
         learn: learn.map(|c| c.0),
         oracles: args.oracle.len(),
         methods: vec![],
-        model_sha256: Some(sha256),
+        model_sha256: Some(model_sha256),
         train: settings.training()?,
         method: Default::default(),
     };

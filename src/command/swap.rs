@@ -62,6 +62,22 @@ fn task(settings: &Settings, dataset: &Dataset, given: Option<&checkpoint::Metad
     };
     let forget = classes::parse_class(forget, dataset, "--forget")?;
     let learn = settings.learn.as_deref().map(|c| classes::parse_class(c, dataset, "--learn")).transpose()?;
+    if let Some(metadata) = given
+        && metadata.input != dataset.shape()
+    {
+        let what = format!("it takes images of {:?}, {} has {:?}", metadata.input, dataset.name, dataset.shape());
+        return Err(Error::input("--model", what, "give the data it was trained on"));
+    }
+    if let Some(metadata) = given
+        && let Some((class, name)) =
+            metadata.class_map.iter().zip(&metadata.class_names).find(|(c, name)| dataset.class_name(unlearn::data::ClassId(**c)) != *name)
+    {
+        return Err(Error::input(
+            "--model",
+            format!("its class {class} is `{name}`, that of {} is `{}`", dataset.name, dataset.class_name(unlearn::data::ClassId(*class))),
+            format!("give the data that it was trained on: {}", metadata.dataset),
+        ));
+    }
     let before = match (given, &settings.classes) {
         (Some(metadata), _) => metadata.classes()?,
         (None, Some(list)) => classes::parse_classes(list, dataset, settings.seed.unwrap_or(0))?,
@@ -80,15 +96,6 @@ fn config(settings: &Settings, device: String, dataset: &Dataset, task: &SwapTas
         Some((model, _)) => model.spec().architecture.clone(),
         None => settings.arch.clone().unwrap_or_else(|| "cnn-s".into()),
     };
-    if let Some((model, _)) = &given
-        && model.spec().input != dataset.shape()
-    {
-        return Err(Error::input(
-            "--model",
-            format!("it takes images of {:?}, {} has {:?}", model.spec().input, dataset.name, dataset.shape()),
-            "give the data it was trained on",
-        ));
-    }
     // Unknown architectures, too small images and parameters that don't fit the network are refused before any work.
     let like = Classifier::zeros(&arch, dataset.shape(), task.before.len(), &device::open("cpu")?)?;
     for (name, parameters) in &methods {

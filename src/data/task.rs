@@ -77,9 +77,10 @@ impl SwapTask {
         }
     }
 
-    /// The task as a method with `needs` may see it.
+    /// The task as a method with `needs` may see it: the training samples that it names, and no test sample of any set, so that nothing can be
+    /// chosen by them.
     pub fn for_method(&self, who: &str, needs: Needs) -> Self {
-        let lock = |s: &Split| Split { train: s.train.for_method(who, needs), test: s.test.for_method(who, needs) };
+        let lock = |s: &Split| Split { train: s.train.for_method(who, needs), test: s.test.locked(who) };
         Self { retain: lock(&self.retain), forget: lock(&self.forget), learn: self.learn.as_ref().map(lock), ..self.clone() }
     }
 

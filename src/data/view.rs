@@ -58,7 +58,7 @@ impl Needs {
 /// Samples of one part, by index.
 #[derive(Debug, Clone)]
 pub struct Samples {
-    pub(crate) part: Arc<Part>,
+    part: Arc<Part>,
     pub(crate) indices: Arc<[u32]>,
 }
 
@@ -141,8 +141,13 @@ impl View {
         }
     }
 
-    /// This view as `who`, with `needs`, may see it.
+    /// This view as `who`, with `needs`, may see it. A lock once set stays.
     pub fn for_method(&self, who: &str, needs: Needs) -> Self {
-        Self { locked_for: (!needs.allows(self.role)).then(|| who.to_string()), ..self.clone() }
+        if needs.allows(self.role) { self.clone() } else { self.locked(who) }
+    }
+
+    /// This view, closed to `who`. A lock once set stays.
+    pub fn locked(&self, who: &str) -> Self {
+        Self { locked_for: self.locked_for.clone().or_else(|| Some(who.to_string())), ..self.clone() }
     }
 }

@@ -1,6 +1,6 @@
 //! `finetune`: continue training on retain ∪ learn, and trust that what is not rehearsed is forgotten.
 //!
-//! Warnecke et al. 2023 and most comparisons since; known to need a large enough rate or many epochs.
+//! Running statistics follow the batches of retain ∪ learn. Warnecke et al. 2023 and most comparisons since; known to need a large enough rate or many epochs.
 
 use serde::{Deserialize, Serialize};
 

@@ -2,6 +2,7 @@
 //!
 //! Ascent alone (NegGrad: Golatkar et al. 2020, §5; Graves et al. 2021) knows no learn set; the swap adds its cross-entropy, since
 //! old and new class share a slot. The ascent is unbounded and sees no retained class: that it collapses them is its known flaw.
+//! Running statistics follow the batches, which hold no retained class either.
 
 use burn::optim::GradientsParams;
 use serde::{Deserialize, Serialize};

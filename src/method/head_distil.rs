@@ -1,5 +1,6 @@
 //! `head-distil`: freeze the encoder and train a new head on its features: on retain samples towards the original's outputs without
-//! the old class, on learn samples towards the new one. A negative control: every feature of the old class is still there.
+//! the old class, on learn samples towards the new one. A negative control: every feature of the old class is still there, and
+//! so are the encoder's running statistics.
 //!
 //! Head distillation as in Jeon et al., AAAI 2026 (arXiv 2405.17878), which passes every black-box metric with nothing erased.
 

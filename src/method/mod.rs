@@ -122,6 +122,9 @@ mod tests {
         for m in METHODS {
             assert!(!m.summary.is_empty() && !m.summary.contains('\n'), "{}: a one-line summary", m.name);
             (m.build)(&toml::Table::new()).unwrap_or_else(|e| panic!("{}: its defaults must build: {e}", m.name));
+            let bogus = toml::Table::from_iter([("no such key".to_string(), toml::Value::Integer(1))]);
+            let error = (m.build)(&bogus).expect_err("an unknown key").to_string();
+            assert!(error.contains(&format!("[method.{}]", m.name)), "{}: its `build` names another method: {error}", m.name);
             assert!(m.name.chars().all(|c| c.is_ascii_lowercase() || c == '-'), "{}", m.name);
         }
     }

@@ -2,6 +2,9 @@
 //! the loss is CE over the samples that have a slot plus w times the imitation loss, which makes outputs on the old class look like
 //! outputs on everything else.
 //!
+//! The epoch's accuracy counts samples, not batches: the notebook's mean over batches gives a partial last one too much weight. The
+//! confusion matrix by arg-max over the whole training goes to the event log (`confusion`: rows are the slots' classes, then the old class).
+//!
 //! As in the notebook the network is in training mode throughout, so running statistics follow the batches whatever is drawn.
 //! Its target is one that no retrained model has (a retrained model sends an unseen class to its neighbours), see `docs/baseline.md`.
 
@@ -76,6 +79,8 @@ impl Method for RandomLayers {
         self.check_for(&original)?;
         let names: Vec<String> = original.parameters().into_iter().map(|p| p.name).collect();
         let mut model = original;
+        let slots = task.working().len();
+        let mut confusion = vec![vec![0u64; slots]; slots + 1];
         let bar = ctx.bar(self.epochs, data.len().div_ceil(self.batch));
         for epoch in 0..self.epochs {
             let mut draw = rng::stream(ctx.seed, "random-layers", epoch as u64);
@@ -86,11 +91,15 @@ impl Method for RandomLayers {
             for batch in ctx.training_batches(&data, self.batch, epoch) {
                 ctx.check_interrupt()?;
                 let is_old: Vec<bool> = batch.classes.iter().map(|c| *c == old).collect();
-                let slots = batch.slots_of(task.working(), |c| c != old);
+                let batch_slots = batch.slots_of(task.working(), |c| c != old);
                 let logits = net.logits(batch.images); // [N, K]
-                let loss = train::cross_entropy(logits.clone(), &slots) + imitation::loss(&logits, &is_old).mul_scalar(self.w);
-                meter.add_hiding(imitation::training_hiding(&Logits { values: floats(logits.clone()), slots: logits.dims()[1] }, &is_old));
-                meter.add(&ctx.model, &loss, logits, &slots)?;
+                let loss = train::cross_entropy(logits.clone(), &batch_slots) + imitation::loss(&logits, &is_old).mul_scalar(self.w);
+                let outputs = Logits { values: floats(logits.clone()), slots };
+                for (slot, answer) in batch_slots.iter().zip(outputs.argmax()) {
+                    confusion[slot.map_or(slots, |s| s.0)][answer] += 1;
+                }
+                meter.add_hiding(imitation::training_hiding(&outputs, &is_old));
+                meter.add(&ctx.model, &loss, logits, &batch_slots)?;
                 let grads = GradientsParams::from_grads(loss.backward(), &net);
                 net = optimiser.step(self.lr, net, grads);
                 bar.batch(epoch);
@@ -101,6 +110,7 @@ impl Method for RandomLayers {
             bar.epoch(epoch, &format!("accuracy {:.1} %, loss {:.4}", 100.0 * row.accuracy, row.loss));
             ctx.epoch_done(&row)?;
         }
+        ctx.reporter.event("confusion", &ctx.model, serde_json::json!({ "argmax": confusion }))?;
         Ok(model)
     }
 }

@@ -132,7 +132,7 @@ fn build(before: Vec<u16>, after: Vec<u16>, forget: u16, learn: Option<u16>, nam
     let verdict = MADE.iter().map(|m| verdict_of(m, &scores)).collect();
     let cost = MADE
         .iter()
-        .map(|m| Cost { model: m.name.to_owned(), wall_s: 61.3 * m.share, share_of_retrain: Some(m.share), train_passes: 12.0 * m.share })
+        .map(|m| Cost { model: m.name.to_owned(), wall_s: 61.3 * m.share, share_of_retrain: Some(m.share), threads: 1, train_passes: 12.0 * m.share })
         .collect();
     let outputs = MADE.iter().map(|m| output_of(m, &task)).collect();
     let new = if learn.is_some() { vec![THREE.to_owned(); 5] } else { vec![] };
