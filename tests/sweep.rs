@@ -103,11 +103,12 @@ fn a_method_reaches_exactly_the_sets_that_its_entry_names() {
     for m in METHODS {
         let restricted = task.for_method(m.name, m.needs);
         for role in ROLES {
-            for view in views(&restricted, role) {
+            // The training part as the entry says, the test part never.
+            for (may, view) in [m.needs.allows(role), false].into_iter().zip(views(&restricted, role)) {
                 match view.samples() {
-                    Ok(samples) => assert!(m.needs.allows(role) && !samples.is_empty(), "{} reaches the {} set", m.name, role.name()),
+                    Ok(samples) => assert!(may && !samples.is_empty(), "{} reaches the {} set", m.name, role.name()),
                     Err(Error::Forbidden { role: named, who }) => {
-                        assert!(!m.needs.allows(role), "{} is kept from the {} set", m.name, role.name());
+                        assert!(!may, "{} is kept from the {} set", m.name, role.name());
                         assert_eq!((named, who.as_str()), (role.name(), m.name));
                     }
                     Err(other) => panic!("{}: {other}", m.name),
@@ -115,6 +116,9 @@ fn a_method_reaches_exactly_the_sets_that_its_entry_names() {
             }
         }
     }
+    // A lock can't be undone by asking for more.
+    let again = task.for_method("retrain", method::find("retrain").unwrap().needs).for_method("retrain", Needs::ALL);
+    assert!(matches!(again.forget.train.samples(), Err(Error::Forbidden { .. })) && again.retain.test.samples().is_err());
     // What the whole comparison stands on.
     let retrain = task.for_method("retrain", method::find("retrain").unwrap().needs);
     let error = retrain.forget.train.samples().unwrap_err().to_string();
