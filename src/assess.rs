@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::method::{self, METHODS};
 use crate::model::Classifier;
 use crate::schedule::{Job, side_by_side};
-use crate::summary::{Cost, ModelKind, ModelOutput, SCORES_FORMAT, SampleImages, Scores, TaskInfo};
+use crate::summary::{Cost, ModelKind, ModelOutput, SCORES_FORMAT, SampleImages, Score, Scores, TaskInfo};
 
 /// Test images of the old and of the new class that the report shows.
 const SAMPLES: usize = 4;
@@ -88,9 +88,26 @@ pub fn assess(models: &[Finished], task: &SwapTask, dataset: &Dataset, context: 
             v.verdict
         ));
     }
+    warnings.extend(undertrained(&scores));
     let cost = costs(models);
     let scores = Scores { format: SCORES_FORMAT, task: task_info(task, dataset), cost, scores, verdict, oracle_agreement: agreement, warnings };
     Ok(Evidence { scores, outputs, samples: samples(&data) })
+}
+
+/// Retain accuracy by which oracles may fall behind the original before their band is doubted.
+const ORACLE_LAG: f64 = 0.05;
+
+/// A warning where the oracles are worse on what is retained than the original: an under-trained oracle makes every method look erased.
+fn undertrained(scores: &[Score]) -> Option<String> {
+    let row = scores.iter().find(|s| s.model == "original" && s.audit == "accuracy" && s.metric == "retain_test")?;
+    let (original, oracles) = (row.value?, row.oracle_mean?);
+    (oracles < original - ORACLE_LAG).then(|| {
+        format!(
+            "the oracles' retain accuracy is {:.1} %, the original's {:.1} %: they are under-trained and no measure. Train them as the original was.",
+            100.0 * oracles,
+            100.0 * original
+        )
+    })
 }
 
 /// Costs with their share of one retraining: the `retrain` method's of this run. No share without it, nor for what was timed with another
@@ -162,5 +179,27 @@ pub fn kind_of(name: &str) -> ModelKind {
     match METHODS.iter().find(|m| m.name == name) {
         Some(m) if m.control => ModelKind::Control,
         _ => ModelKind::Method,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::verdict::judge;
+
+    #[test]
+    fn undertrained_oracles_are_named() {
+        let figures = |name: &str, kind, value| Figures {
+            model: name.into(),
+            kind,
+            figures: vec![("accuracy", Measured::new("retain_test", Some(value), "fraction", 0.01))],
+        };
+        let with_oracles_at = |value: f64| {
+            let oracles = (1..=3).map(|i| figures(&format!("oracle-{i}"), ModelKind::Oracle, value));
+            undertrained(&judge(&[figures("original", ModelKind::Original, 0.98)].into_iter().chain(oracles).collect::<Vec<_>>()).0)
+        };
+        assert_eq!(with_oracles_at(0.97), None);
+        let warning = with_oracles_at(0.80).expect("18 points behind");
+        assert!(warning.contains("80.0 %") && warning.contains("98.0 %"), "{warning}");
     }
 }
