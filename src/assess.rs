@@ -5,7 +5,6 @@ use crate::audit::{AUDITS, AuditData, Measured, PartName, Signals, Subject, mode
 use crate::context::Context;
 use crate::data::{ClassId, ClassMap, Dataset, Role, SwapTask, sheet};
 use crate::error::Result;
-use crate::method::{self, METHODS};
 use crate::model::Classifier;
 use crate::schedule::{Job, side_by_side};
 use crate::summary::{Cost, ModelKind, ModelOutput, SCORES_FORMAT, SampleImages, Score, Scores, TaskInfo};
@@ -161,25 +160,6 @@ fn samples(data: &AuditData) -> SampleImages {
         })
     };
     SampleImages { old: encode(Role::Forget), new: encode(Role::Learn) }
-}
-
-/// Applies the method called `name` to `original` as its registry entry allows: sets that it does not declare are locked, and for plain
-/// unlearning the old class's row, which nobody would ship, is taken out of the result's head.
-pub fn apply(name: &str, parameters: &toml::Table, original: Classifier, task: &SwapTask, ctx: &mut Context) -> Result<Classifier> {
-    let entry = method::find(name)?;
-    let made = (entry.build)(parameters)?.apply(original, &task.for_method(name, entry.needs), ctx)?;
-    match task.before.slot(task.swap.forget) {
-        Some(slot) if task.swap.learn.is_none() && made.spec().slots == task.before.len() => made.without_slot(slot),
-        _ => Ok(made),
-    }
-}
-
-/// What kind of model the method called `name` makes.
-pub fn kind_of(name: &str) -> ModelKind {
-    match METHODS.iter().find(|m| m.name == name) {
-        Some(m) if m.control => ModelKind::Control,
-        _ => ModelKind::Method,
-    }
 }
 
 #[cfg(test)]

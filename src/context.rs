@@ -206,8 +206,10 @@ impl Context {
         self.reporter.output().bar(&self.model, epochs, batches)
     }
 
-    /// Logs a finished epoch.
-    pub fn epoch_done(&self, row: &EpochRow) -> Result<()> {
+    /// A finished epoch of `images` that went forward and backward: counted, shown, logged.
+    pub fn end_epoch(&mut self, bar: &crate::output::Bar, images: usize, row: &EpochRow) -> Result<()> {
+        self.cost.trained(images);
+        bar.epoch(row.epoch, &format!("accuracy {:.1} %, loss {:.4}", 100.0 * row.accuracy, row.loss));
         let fields = serde_json::to_value(row).map_err(|e| Error::failed("events", e.to_string(), "report this as a bug"))?;
         self.reporter.event("epoch", &self.model, fields)
     }

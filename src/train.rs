@@ -32,10 +32,7 @@ pub fn fit(model: Classifier, data: &Labelled, settings: &TrainSettings, ctx: &m
             net = optimiser.step(settings.rate(epoch * batches + i, settings.epochs * batches), net, grads);
             bar.batch(epoch);
         }
-        ctx.cost.trained(data.len());
-        let row = meter.row();
-        bar.epoch(epoch, &format!("accuracy {:.1} %, loss {:.4}", 100.0 * row.accuracy, row.loss));
-        ctx.epoch_done(&row)?;
+        ctx.end_epoch(&bar, data.len(), &meter.row())?;
     }
     Ok(net.finished())
 }

@@ -6,9 +6,8 @@ use std::collections::BTreeSet;
 
 use common::{Bench, SWAP, TINY, blobs, context, names_in};
 use insta::assert_snapshot;
-use unlearn::assess;
 use unlearn::data::{Labelled, Samples, Slot};
-use unlearn::method::METHODS;
+use unlearn::method::{self, METHODS};
 use unlearn::model::checkpoint;
 use unlearn::summary::{Better, ModelKind, ModelOutput, Scores};
 use unlearn::{stats, train};
@@ -204,7 +203,7 @@ fn scores_hold_what_their_format_promises() {
         assert_eq!(v.failing.iter().cloned().collect::<BTreeSet<_>>(), outside, "{}", v.model);
         let words = ["matched", "under-erased", "over-erased", "off-target"];
         assert!(words.contains(&v.verdict.as_str()), "{}: {}", v.model, v.verdict);
-        assert_eq!(v.kind == ModelKind::Control, assess::kind_of(&v.model) == ModelKind::Control, "{}", v.model);
+        assert_eq!(v.kind == ModelKind::Control, method::kind_of(&v.model) == ModelKind::Control, "{}", v.model);
     }
 
     let costs: Vec<&str> = scores.cost.iter().map(|c| c.model.as_str()).collect();

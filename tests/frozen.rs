@@ -5,7 +5,6 @@ mod common;
 use std::collections::{BTreeMap, BTreeSet};
 
 use common::{blobs, context, task, trained};
-use unlearn::assess;
 use unlearn::data::{Dataset, Labelled, Slot, SwapTask};
 use unlearn::method;
 use unlearn::model::{Classifier, tensors::is_statistic};
@@ -30,7 +29,7 @@ fn apply(name: &str, parameters: &str, original: &Classifier, dataset: &Dataset,
     let mut ctx = context(name, dataset, 1);
     ctx.seed = seed;
     ctx.settings.weight_decay = 1e-2; // would leak through a mask, if a method let it
-    assess::apply(name, &table, original.clone(), task, &mut ctx).unwrap()
+    method::apply(name, &table, original.clone(), task, &mut ctx).unwrap()
 }
 
 /// The mask that `masked-weights` computes for itself.
@@ -145,7 +144,7 @@ fn random_layers_refuses_more_layers_than_there_are() {
     let task = task(&dataset, true);
     let original = trained("original", "mlp", &dataset, &task.before, 1);
     let table: toml::Table = "n_layers = 7".parse().unwrap();
-    let error = assess::apply("random-layers", &table, original, &task, &mut context("random-layers", &dataset, 1)).unwrap_err();
+    let error = method::apply("random-layers", &table, original, &task, &mut context("random-layers", &dataset, 1)).unwrap_err();
     assert!(error.to_string().contains("7 of 6 parameter tensors"), "{error}");
 }
 

@@ -5,7 +5,6 @@ mod common;
 use std::collections::BTreeSet;
 
 use common::{blobs, context, task, trained};
-use unlearn::assess;
 use unlearn::audit::{AUDITS, AuditData, Signals, Subject};
 use unlearn::context::Context;
 use unlearn::data::{Dataset, Labelled, Needs, Role, SwapTask, View};
@@ -34,7 +33,7 @@ fn every_method(dataset: &Dataset, task: &SwapTask) -> Vec<(&'static str, Classi
         .iter()
         .map(|m| {
             let mut ctx = context(m.name, dataset, 2);
-            let made = assess::apply(m.name, &(m.defaults)(), original.clone(), task, &mut ctx).unwrap_or_else(|e| panic!("{}: {e}", m.name));
+            let made = method::apply(m.name, &(m.defaults)(), original.clone(), task, &mut ctx).unwrap_or_else(|e| panic!("{}: {e}", m.name));
             assert_eq!(original.hash(), before, "{} changed the original", m.name);
             assert_ne!(made.hash(), before, "{} did nothing", m.name);
             assert_eq!(made.spec().slots, task.after.len(), "{}: slots", m.name);

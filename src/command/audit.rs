@@ -42,7 +42,15 @@ fn again(run: &Run, dir: Option<&Path>, json: bool, output: &Output) -> Result<(
     let known = run.summary()?.scores;
     let mut models = Vec::new();
     for v in &known.verdict {
-        let (model, metadata, _) = checkpoint::load(&run.model(&v.model), &device)?;
+        let path = run.model(&v.model);
+        if !path.is_file() {
+            return Err(Error::input(
+                path.display().to_string(),
+                "no such file: this run audited models from files, or was moved without them",
+                "give the checkpoints themselves",
+            ));
+        }
+        let (model, metadata, _) = checkpoint::load(&path, &device)?;
         let cost = known.cost.iter().find(|c| c.model == v.model).cloned();
         models.push(Finished { name: v.model.clone(), kind: v.kind, model, map: metadata.classes()?, cost });
     }

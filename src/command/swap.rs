@@ -155,13 +155,13 @@ fn swapped(workshop: &Workshop<'_>, task: &SwapTask, original: &Made) -> Result<
         let parameters = &workshop.config.method[name];
         let order = Order {
             name: name.to_string(),
-            kind: assess::kind_of(name),
+            kind: method::kind_of(name),
             made_by: name,
             map: task.after.clone(),
             parameters: Some(parameters),
             parents: vec![original.sha256.clone()],
         };
-        workshop.make(order, |ctx| assess::apply(name, parameters, original.model.clone(), task, ctx))
+        workshop.make(order, |ctx| method::apply(name, parameters, original.model.clone(), task, ctx))
     };
     side_by_side(workshop.config.methods.iter().map(|name| Box::new(|| one(name)) as Job<'_, Made>).collect())
 }

@@ -75,10 +75,7 @@ impl Method for GradientAscent {
                 net = optimiser.step(self.lr, net, grads);
                 bar.batch(epoch);
             }
-            ctx.cost.trained(data.len());
-            let row = meter.row();
-            bar.epoch(epoch, &format!("loss {:.4}", row.loss));
-            ctx.epoch_done(&row)?;
+            ctx.end_epoch(&bar, data.len(), &meter.row())?;
         }
         Ok(net.finished())
     }

@@ -93,10 +93,7 @@ impl Method for MaskedWeights {
                 net = saliency::restore_frozen(optimiser.step(self.lr, net, grads), &frozen, &mask);
                 bar.batch(epoch);
             }
-            ctx.cost.trained(data.len());
-            let row = meter.row();
-            bar.epoch(epoch, &format!("accuracy {:.1} %, loss {:.4}", 100.0 * row.accuracy, row.loss));
-            ctx.epoch_done(&row)?;
+            ctx.end_epoch(&bar, data.len(), &meter.row())?;
         }
         Ok(net.finished())
     }

@@ -19,6 +19,7 @@ use crate::context::Context;
 use crate::data::{Needs, SwapTask};
 use crate::error::{Error, Result, did_you_mean};
 use crate::model::Classifier;
+use crate::summary::ModelKind;
 
 /// A procedure that turns the original model into one without the old class.
 pub trait Method: Debug + Send + Sync {
@@ -75,6 +76,25 @@ pub fn find(name: &str) -> Result<&'static MethodEntry> {
         .find(|m| m.name == name)
         .copied()
         .ok_or_else(|| Error::input(format!("method `{name}`"), "no such method", did_you_mean(name, METHODS.iter().map(|m| m.name))))
+}
+
+/// Applies the method called `name` to `original` as its registry entry allows: sets that it does not declare are locked, and for plain
+/// unlearning the old class's row, which nobody would ship, is taken out of the result's head.
+pub fn apply(name: &str, parameters: &toml::Table, original: Classifier, task: &SwapTask, ctx: &mut Context) -> Result<Classifier> {
+    let entry = find(name)?;
+    let made = (entry.build)(parameters)?.apply(original, &task.for_method(name, entry.needs), ctx)?;
+    match task.before.slot(task.swap.forget) {
+        Some(slot) if task.swap.learn.is_none() && made.spec().slots == task.before.len() => made.without_slot(slot),
+        _ => Ok(made),
+    }
+}
+
+/// What kind of model the method called `name` makes.
+pub fn kind_of(name: &str) -> ModelKind {
+    match METHODS.iter().find(|m| m.name == name) {
+        Some(m) if m.control => ModelKind::Control,
+        _ => ModelKind::Method,
+    }
 }
 
 /// Defaults of a parameter struct, as a table.

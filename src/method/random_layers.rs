@@ -104,11 +104,8 @@ impl Method for RandomLayers {
                 net = optimiser.step(self.lr, net, grads);
                 bar.batch(epoch);
             }
-            ctx.cost.trained(data.len());
             model = net.finished();
-            let row = meter.row();
-            bar.epoch(epoch, &format!("accuracy {:.1} %, loss {:.4}", 100.0 * row.accuracy, row.loss));
-            ctx.epoch_done(&row)?;
+            ctx.end_epoch(&bar, data.len(), &meter.row())?;
         }
         ctx.reporter.event("confusion", &ctx.model, serde_json::json!({ "argmax": confusion }))?;
         Ok(model)
