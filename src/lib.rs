@@ -9,6 +9,7 @@
 //!
 //! - [`config`]: flags and TOML files → the resolved configuration; [`device`]: devices by name.
 //! - [`data`]: labelled images, class maps, the swap's retain, forget and learn sets; one file a format.
+//! - [`kernels`]: what the CPU spends its time in, behind burn's backend extension; the only place with `unsafe`.
 //! - [`model`]: classifiers as stages with cuts; architectures, one a file; named tensors; checkpoints.
 //! - [`train`]: the plain loop; [`context`]: what every unit of work is given; [`rng`]: random streams named by purpose.
 //! - [`method`]: unlearning methods, one a file, in a registry; [`saliency`] and [`imitation`] are pieces of two of them.
@@ -18,7 +19,7 @@
 //! - [`report`]: from a summary to HTML and Markdown, pure.
 //! - [`output`]: all printing; [`stats`]: statistics in f64; [`files`]: atomic writes; [`error`].
 //!
-//! Imports go one way: `data ◄ model ◄ train ◄ method, audit ◄ unit, assess ◄ run ◄ report ◄ command`.
+//! Imports go one way: `data, kernels ◄ model ◄ train ◄ method, audit ◄ unit, assess ◄ run ◄ report ◄ command`.
 
 pub mod assess;
 pub mod audit;
@@ -30,6 +31,7 @@ pub mod error;
 pub mod events;
 pub mod files;
 pub mod imitation;
+pub mod kernels;
 pub mod method;
 pub mod model;
 pub mod oracle;

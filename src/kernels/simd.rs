@@ -1,0 +1,95 @@
+//! Instruction sets: detection at run time, and dispatch of a kernel to the one in use.
+
+use std::sync::OnceLock;
+
+use pulp::{Scalar256b, Simd, WithSimd};
+
+/// An instruction set that kernels are compiled for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Isa {
+    /// x86-64 with AVX-512: 16 lanes, 32 registers.
+    Avx512,
+    /// x86-64 with AVX2 and FMA: 8 lanes, 16 registers.
+    Avx2,
+    /// AArch64: 4 lanes, 32 registers.
+    Neon,
+    /// Arrays of 8, left to the compiler; no fused multiply-add.
+    Portable,
+}
+
+impl Isa {
+    /// Every instruction set, fastest first.
+    pub const ALL: [Self; 4] = [Self::Avx512, Self::Avx2, Self::Neon, Self::Portable];
+
+    /// Name as in `UNLEARN_ISA`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Avx512 => "avx512",
+            Self::Avx2 => "avx2",
+            Self::Neon => "neon",
+            Self::Portable => "portable",
+        }
+    }
+
+    /// True if this machine has it.
+    pub fn is_available(self) -> bool {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => pulp::x86::V4::try_new().is_some(),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => pulp::x86::V3::try_new().is_some(),
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon => pulp::aarch64::Neon::try_new().is_some(),
+            Self::Portable => true,
+            #[allow(unreachable_patterns)] // the sets of other architectures
+            _ => false,
+        }
+    }
+
+    /// The fastest that this machine has, found once. The environment variable `UNLEARN_ISA` may name a slower one, to compare them.
+    pub fn current() -> Self {
+        static CURRENT: OnceLock<Isa> = OnceLock::new();
+        *CURRENT.get_or_init(|| {
+            let wanted = std::env::var("UNLEARN_ISA").ok();
+            let named = Self::ALL.into_iter().find(|isa| Some(isa.name()) == wanted.as_deref() && isa.is_available());
+            named.or_else(|| Self::ALL.into_iter().find(|isa| isa.is_available())).unwrap_or(Self::Portable)
+        })
+    }
+
+    /// Runs `op` compiled for this instruction set; for the portable one where the machine lacks it.
+    #[inline]
+    pub fn dispatch<Op: WithSimd>(self, op: Op) -> Op::Output {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => {
+                if let Some(simd) = pulp::x86::V4::try_new() {
+                    return Simd::vectorize(simd, op);
+                }
+            }
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => {
+                if let Some(simd) = pulp::x86::V3::try_new() {
+                    return Simd::vectorize(simd, op);
+                }
+            }
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon => {
+                if let Some(simd) = pulp::aarch64::Neon::try_new() {
+                    return Simd::vectorize(simd, op);
+                }
+            }
+            _ => {}
+        }
+        Simd::vectorize(Scalar256b, op)
+    }
+}
+
+/// a·b + c: fused where the instruction set has it (the portable set would call a library function for it).
+#[inline(always)]
+pub fn mul_add<S: Simd>(simd: S, a: S::f32s, b: S::f32s, c: S::f32s) -> S::f32s {
+    if std::any::TypeId::of::<S>() == std::any::TypeId::of::<Scalar256b>() {
+        simd.add_f32s(simd.mul_f32s(a, b), c)
+    } else {
+        simd.mul_add_f32s(a, b, c)
+    }
+}
