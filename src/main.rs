@@ -12,11 +12,13 @@ use unlearn::output::Output;
 
 use cli::{Cli, Command};
 
-// Tensors come and go by the megabyte; the system's allocator hands them back to the kernel each time and pays for fresh pages.
+// Tensors come and go by the megabyte; the system's allocator hands them back to the kernel each time and pays for fresh pages. This one can
+// be told to keep them, which `main` does first of all.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    unlearn::kernels::memory::keep_freed();
     let cli = Cli::parse();
     let output = Output::new(cli.quiet);
     match run(cli, &output) {

@@ -4,14 +4,28 @@
 //! | file | holds |
 //! |---|---|
 //! | `simd` | run-time detection of the instruction set, dispatch |
+//! | `images`, `padded` | image tensors, channels last in memory; with zeros around them |
+//! | `memory` | memory that a kernel fills itself; keeping what was freed |
+//! | `moments` | means and variances of channels |
+//! | `conv/` | convolution with a fused ReLU and maximum |
+//! | `norm/` | batch normalisation with a fused addition and ReLU |
+//! | `pool` | maximum and global average |
 //!
 //! This is the only module with `unsafe`. Every kernel checks its bounds at its entry, in safe code, and each `unsafe` block says why it is sound.
 #![allow(unsafe_code)]
 
+pub mod conv;
+mod images;
+pub mod memory;
+mod moments;
+pub mod norm;
+mod padded;
+pub mod pool;
 pub mod simd;
 
 use burn::backend::DispatchDevice;
-use burn::tensor::Device;
+use burn::tensor::{Bytes, DType, Device, Shape};
+use burn_flex::{FlexTensor, Layout};
 
 /// True if tensors on `device` are the CPU back end's, which the kernels here work on.
 pub fn on_cpu(device: &Device) -> bool {
@@ -21,4 +35,14 @@ pub fn on_cpu(device: &Device) -> bool {
         #[allow(unreachable_patterns)] // the GPU back ends, where compiled in
         _ => false,
     }
+}
+
+/// A dense tensor of `shape` from its floats.
+fn dense(floats: Vec<f32>, shape: &[usize]) -> FlexTensor {
+    FlexTensor::new(Bytes::from_elems(floats), Layout::contiguous(Shape::from(shape.to_vec())), DType::F32)
+}
+
+/// The floats of a dense tensor.
+fn floats(tensor: &FlexTensor) -> &[f32] {
+    tensor.as_slice().expect("made contiguous, 32 bit")
 }

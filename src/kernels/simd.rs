@@ -31,6 +31,15 @@ impl Isa {
         }
     }
 
+    /// Floats in a vector.
+    pub fn lanes(self) -> usize {
+        match self {
+            Self::Avx512 => 16,
+            Self::Avx2 | Self::Portable => 8,
+            Self::Neon => 4,
+        }
+    }
+
     /// True if this machine has it.
     pub fn is_available(self) -> bool {
         match self {
@@ -92,4 +101,24 @@ pub fn mul_add<S: Simd>(simd: S, a: S::f32s, b: S::f32s, c: S::f32s) -> S::f32s 
     } else {
         simd.mul_add_f32s(a, b, c)
     }
+}
+
+/// A vector from unaligned memory.
+///
+/// # Safety
+/// As many floats as the vector has lanes must be readable at `from`.
+#[inline(always)]
+pub unsafe fn load<S: Simd>(from: *const f32, _simd: S) -> S::f32s {
+    // SAFETY: the caller's; any bits are a vector of floats.
+    unsafe { from.cast::<S::f32s>().read_unaligned() }
+}
+
+/// A vector to unaligned memory.
+///
+/// # Safety
+/// As many floats as the vector has lanes must be writable at `to`.
+#[inline(always)]
+pub unsafe fn store<V: Copy>(to: *mut f32, value: V) {
+    // SAFETY: the caller's.
+    unsafe { to.cast::<V>().write_unaligned(value) }
 }

@@ -48,8 +48,8 @@ pub struct Flatten {}
 /// A residual block.
 #[derive(Module, Debug)]
 pub struct Residual {
-    body: Vec<Layer>,
-    shortcut: Vec<Layer>,
+    pub(super) body: Vec<Layer>,
+    pub(super) shortcut: Vec<Layer>,
 }
 
 /// One layer with its parameters.
@@ -172,13 +172,18 @@ pub fn init_all(specs: &[LayerSpec], mut shape: [usize; 3], device: &Device) -> 
     (layers, shape)
 }
 
-/// `x` through `layers`.
+/// `x` through `layers`: by fused kernels on the CPU, by burn's own operations elsewhere.
 pub fn forward_all(layers: &[Layer], x: Tensor<4>) -> Tensor<4> {
+    if crate::kernels::on_cpu(&x.device()) { super::fused::forward(layers, x) } else { forward_plain(layers, x) }
+}
+
+/// `x` through `layers` by burn's own operations.
+pub fn forward_plain(layers: &[Layer], x: Tensor<4>) -> Tensor<4> {
     layers.iter().fold(x, |x, layer| layer.forward(x))
 }
 
 impl Layer {
-    /// N×C×H×W → N×C'×H'×W'.
+    /// N×C×H×W → N×C'×H'×W', by burn's own operations.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         match self {
             Self::Conv(conv) => conv.forward(x),
@@ -197,8 +202,8 @@ impl Layer {
                 y.reshape([n, out, 1, 1])
             }
             Self::Residual(block) => {
-                let side = if block.shortcut.is_empty() { x.clone() } else { forward_all(&block.shortcut, x.clone()) };
-                relu(forward_all(&block.body, x) + side)
+                let side = forward_plain(&block.shortcut, x.clone());
+                relu(forward_plain(&block.body, x) + side)
             }
         }
     }

@@ -5,12 +5,14 @@
 //! |---|---|
 //! | `mod` | [`Classifier`], [`Cut`], [`Activations`] |
 //! | `layers` | the layers that stages are made of |
+//! | `fused` | a row of layers on the CPU as fused kernels |
 //! | `arch/` | the registry [`ARCHITECTURES`](arch::ARCHITECTURES), one architecture a file |
 //! | `tensors` | named parameters and buffers: reading, writing, freezing, hashing |
 //! | `checkpoint` | safetensors files with metadata |
 
 pub mod arch;
 pub mod checkpoint;
+mod fused;
 pub mod layers;
 pub mod tensors;
 

@@ -1,0 +1,281 @@
+//! The gradients of a convolution with its tail: of input, weights and bias in one pass over the images.
+
+use std::mem::MaybeUninit;
+
+use rayon::prelude::*;
+
+use super::geometry::Sizes;
+use super::group;
+use super::product::{Finish, Pixels, Product};
+use super::runs::{Runs, backward_padding, backward_pixels};
+use super::tail::{self, Saved};
+use super::weight_gradient::WeightGradient;
+use crate::kernels::images::{Images, Order};
+use crate::kernels::memory::{as_uninit, filled, into_uninit, uninit};
+use crate::kernels::norm::{Masked, Repeated, combine};
+use crate::kernels::padded::{Padded, copy_padded};
+use crate::kernels::simd::Isa;
+
+/// Which gradients to compute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Needs {
+    /// Of the input.
+    pub input: bool,
+    /// Of the weights.
+    pub weights: bool,
+    /// Of the bias.
+    pub bias: bool,
+    /// Of what was added behind the normalisation.
+    pub added: bool,
+}
+
+/// The gradients that were asked for.
+#[derive(Debug)]
+pub struct Gradients {
+    /// N×H×W×C.
+    pub input: Option<Vec<f32>>,
+    /// In torch's order.
+    pub weights: Option<Vec<f32>>,
+    /// One value an output channel.
+    pub bias: Option<Vec<f32>>,
+    /// Of what was added behind the normalisation, N×H×W×C.
+    pub added: Option<Vec<f32>>,
+}
+
+/// Forward values that a gradient needs.
+#[derive(Debug, Clone)]
+pub enum SavedBatch {
+    /// Without a tail.
+    None,
+    /// The output of [`super::tail::Tail::Relu`], channels last.
+    Relu(Images),
+    /// The places of [`super::tail::Tail::ReluMaxPool`].
+    ReluMaxPool(std::sync::Arc<Vec<u8>>),
+    /// Behind a normalisation.
+    Norm(Normalised),
+}
+
+/// What the gradient of a normalisation behind the convolution needs.
+#[derive(Debug, Clone)]
+pub struct Normalised {
+    /// The convolution's output.
+    pub y: Images,
+    /// The output, where there is a ReLU.
+    pub out: Option<Images>,
+    /// See [`crate::kernels::norm::Statistics::gradients`].
+    pub coefficients: [Repeated; 3],
+}
+
+impl Normalised {
+    /// Takes image `i`'s gradient `dy` back through the normalisation, into the interior of `to`; what was added gets `added`.
+    fn backward(&self, isa: Isa, i: usize, dy: &[f32], padded: &Padded, to: &mut [f32], added: Option<&mut [MaybeUninit<f32>]>) {
+        let row = padded.size[1] * padded.size[2];
+        let mut added = added.map(|a| a.chunks_exact_mut(row));
+        for (y, (x, dy)) in self.y.image(i).chunks_exact(row).zip(dy.chunks_exact(row)).enumerate() {
+            let gradient = Masked { dy, out: self.out.as_ref().map(|o| &o.image(i)[y * row..][..row]) };
+            let to = as_uninit(&mut to[padded.at(y, 0)..][..row]);
+            combine(isa, x, gradient, &self.coefficients, to, added.as_mut().and_then(Iterator::next));
+        }
+    }
+}
+
+/// Partial weight gradients: sums over as many parts of the batch, whatever the number of threads, added in order.
+const PARTS: usize = 8;
+/// Floats that all partial weight gradients may hold.
+const PARTIAL_FLOATS: usize = 1 << 24;
+
+/// What a backward pass is given.
+#[derive(Debug)]
+pub struct Given<'a> {
+    /// The forward pass's.
+    pub sizes: &'a Sizes,
+    /// The input.
+    pub x: &'a Images,
+    /// The weights, in torch's order.
+    pub weights: &'a [f32],
+    /// Forward values.
+    pub saved: &'a SavedBatch,
+    /// The gradient of the output.
+    pub dy: &'a Images,
+    /// What to compute.
+    pub needs: Needs,
+    /// Gradients that the input's are added to, N×H×W×C.
+    pub onto: Option<Vec<f32>>,
+}
+
+/// The gradients of [`super::forward::forward`].
+///
+/// # Panics
+/// Slices and sizes that do not belong together.
+pub fn backward(isa: Isa, given: Given) -> Gradients {
+    let Given { sizes, x, weights, saved, dy, needs, onto } = given;
+    assert_eq!((x.len(), x.size(), weights.len()), (sizes.n, sizes.input, sizes.weights()), "a batch and weights of these sizes");
+    assert_eq!((dy.len(), dy.size()[2]), (sizes.n, sizes.output[2]), "a gradient of these sizes");
+    let input = sizes.padded_input();
+    let gradient = WeightGradient::new(isa, sizes, &input);
+    let output = if needs.input { backward_padding(sizes) } else { Padded { size: sizes.output, before: [0, 0], after: [0, 0] } };
+    let phases = if needs.input { phases(isa, sizes, &output, weights) } else { Vec::new() };
+    let accumulate = onto.is_some();
+    let mut dx = match onto {
+        Some(onto) => {
+            assert_eq!(onto.len(), sizes.n * sizes.input_len(), "gradients of the input");
+            into_uninit(onto)
+        }
+        None => uninit(if needs.input { sizes.n * sizes.input_len() } else { 0 }),
+    };
+    let mut added = uninit::<f32>(if needs.added { sizes.n * sizes.output_len() } else { 0 });
+    let job = Job { isa, sizes, x, dy, saved, needs, accumulate, input, output, gradient, phases };
+    let parts = if needs.weights { PARTS.min(PARTIAL_FLOATS / job.gradient.len().max(1)).max(2) } else { PARTS };
+    let per_part = sizes.n.div_ceil(parts).max(1);
+    let mut dx_chunks = dx.chunks_mut((per_part * sizes.input_len()).max(1));
+    let mut added_chunks = added.chunks_mut((per_part * sizes.output_len()).max(1));
+    let work: Vec<Part> = (0..sizes.n)
+        .step_by(per_part)
+        .map(|first| Part { images: first..(first + per_part).min(sizes.n), dx: dx_chunks.next(), added: added_chunks.next() })
+        .collect();
+    let run = |part: Part| job.run(part);
+    let sums: Vec<Sums> =
+        if group::is_small(sizes) { work.into_iter().map(run).collect() } else { work.into_par_iter().map(run).collect() };
+    Gradients {
+        // SAFETY: every image's part of `dx` was handed to `Job::run`, which writes all of it where it is asked for.
+        input: needs.input.then(|| unsafe { filled(dx) }),
+        weights: needs.weights.then(|| job.gradient.unpack(&total(sums.iter().map(|s| &s.weights[..]).collect()))),
+        bias: needs.bias.then(|| total(sums.iter().map(|s| &s.bias[..]).collect())),
+        // SAFETY: likewise.
+        added: needs.added.then(|| unsafe { filled(added) }),
+    }
+}
+
+/// Consecutive images, and their parts of the gradients.
+struct Part<'a> {
+    images: std::ops::Range<usize>,
+    dx: Option<&'a mut [MaybeUninit<f32>]>,
+    added: Option<&'a mut [MaybeUninit<f32>]>,
+}
+
+/// Sums of equally long slices, in their order.
+fn total(parts: Vec<&[f32]>) -> Vec<f32> {
+    let mut sum = parts[0].to_vec();
+    let chunk = 1 << 14;
+    let add = |(i, sum): (usize, &mut [f32])| {
+        for part in &parts[1..] {
+            sum.iter_mut().zip(&part[i * chunk..]).for_each(|(s, v)| *s += v);
+        }
+    };
+    if sum.len() <= 2 * chunk {
+        sum.chunks_mut(chunk).enumerate().for_each(add);
+    } else {
+        sum.par_chunks_mut(chunk).enumerate().for_each(add);
+    }
+    sum
+}
+
+/// One phase of the data gradient: its product, and its pixels of a group of images.
+struct Phase {
+    product: Product,
+    pixels: Pixels,
+}
+
+fn phases(isa: Isa, sizes: &Sizes, output: &Padded, weights: &[f32]) -> Vec<Phase> {
+    let stride = sizes.geometry.stride;
+    let groups = sizes.geometry.groups;
+    let all = (0..stride).flat_map(|y| (0..stride).map(move |x| [y, x]));
+    all.map(|phase| {
+        let runs = Runs::backward(sizes, output, phase);
+        let pixels = backward_pixels(sizes, output, phase, group::images(sizes));
+        let product =
+            Product::new(isa, (runs.offsets.clone(), runs.len), (groups, sizes.output[2] / groups, sizes.input[2]), None, |channel, run, t| {
+                weights[runs.transposed_weight(sizes, channel, run, t)]
+            });
+        Phase { product, pixels }
+    })
+    .collect()
+}
+
+struct Job<'a> {
+    isa: Isa,
+    sizes: &'a Sizes,
+    x: &'a Images,
+    dy: &'a Images,
+    saved: &'a SavedBatch,
+    needs: Needs,
+    /// `dx` holds gradients already.
+    accumulate: bool,
+    input: Padded,
+    output: Padded,
+    gradient: WeightGradient,
+    phases: Vec<Phase>,
+}
+
+/// Sums over a part of the batch.
+struct Sums {
+    weights: Vec<f32>,
+    bias: Vec<f32>,
+}
+
+impl Job<'_> {
+    /// Writes all of the part's gradients that are asked for.
+    fn run(&self, part: Part) -> Sums {
+        let Part { images: part, mut dx, mut added } = part;
+        let group = group::images(self.sizes);
+        let in_place = self.input.is_tight() && self.x.order() == Order::ChannelsLast;
+        let mut x_scratch = vec![0f32; if in_place || !self.needs.weights { 0 } else { group * self.input.len() }];
+        // A block's vectors may read beyond the last pixel's channels.
+        let mut dy_scratch = vec![0f32; group * self.output.len() + 4 * self.isa.lanes()];
+        let mut sums = Sums {
+            weights: vec![0f32; if self.needs.weights { self.gradient.len() } else { 0 }],
+            bias: vec![0f32; if self.needs.bias { self.sizes.output[2] } else { 0 }],
+        };
+        for first in part.clone().step_by(group) {
+            let images = group.min(part.end - first);
+            for (i, to) in dy_scratch.chunks_exact_mut(self.output.len()).take(images).enumerate() {
+                let len = self.sizes.output_len();
+                let added = added.as_mut().map(|a| &mut a[(first + i - part.start) * len..][..len]);
+                self.before_tail(first + i, to, added);
+                if self.needs.bias {
+                    tail::add_channels(self.isa, to, &self.output, &mut sums.bias);
+                }
+            }
+            if self.needs.weights {
+                let x = if in_place {
+                    &self.x.floats()[first * self.input.len()..][..images * self.input.len()]
+                } else {
+                    for (i, to) in x_scratch.chunks_exact_mut(self.input.len()).take(images).enumerate() {
+                        copy_padded(self.x.image(first + i), self.x.order(), &self.input, to);
+                    }
+                    &x_scratch[..]
+                };
+                self.gradient.add(self.isa, images, (x, &self.input), (&dy_scratch, &self.output), &mut sums.weights);
+            }
+            if let (true, Some(dx)) = (self.needs.input, &mut dx) {
+                let len = self.sizes.input_len();
+                let dx = &mut dx[(first - part.start) * len..][..images * len];
+                for phase in &self.phases {
+                    if self.accumulate {
+                        // SAFETY: what gradients are added to came in as floats.
+                        let dx: &mut [f32] = unsafe { std::slice::from_raw_parts_mut(dx.as_mut_ptr().cast(), dx.len()) };
+                        phase.product.accumulate(self.isa, &dy_scratch, (&phase.pixels, images), dx);
+                    } else {
+                        phase.product.apply(self.isa, &dy_scratch, (&phase.pixels, images), Finish::default(), dx);
+                    }
+                }
+            }
+        }
+        sums
+    }
+
+    /// The gradient of image `i` before the tail, into the interior of `to`.
+    fn before_tail(&self, i: usize, to: &mut [f32], added: Option<&mut [MaybeUninit<f32>]>) {
+        let dy = self.dy.image(i);
+        let saved = match self.saved {
+            SavedBatch::Norm(norm) => return norm.backward(self.isa, i, dy, &self.output, to, added),
+            SavedBatch::None => Saved::None,
+            SavedBatch::Relu(out) => Saved::Relu(out.image(i)),
+            SavedBatch::ReluMaxPool(places) => {
+                let len = places.len() / self.sizes.n;
+                Saved::ReluMaxPool(&places[i * len..][..len])
+            }
+        };
+        tail::backward(self.isa, dy, self.dy.order(), saved, &self.output, to);
+    }
+}

@@ -1,0 +1,247 @@
+//! A convolution as an implicit matrix product, channels last: every output pixel is Σ over *runs* of contiguous input floats times packed
+//! weights, with no copy of the input in another order (no im2col).
+//!
+//! A dense 3×3 convolution has three runs of 3·C floats a pixel, one for each kernel row; the data gradient of a strided convolution is
+//! one product for each phase of the stride (Dumoulin & Visin 2016, §4), whose runs are the output gradients that reach those pixels.
+
+use std::mem::MaybeUninit;
+
+use pulp::{Simd, WithSimd};
+use rayon::prelude::*;
+
+use super::blocks::{Block, blocks, split};
+use crate::kernels::simd::{Isa, load, mul_add, store};
+
+/// Where an output pixel's input and output lie, in floats from the image group's beginning.
+#[derive(Debug, Clone, Copy)]
+pub struct Pixel {
+    /// First input float of the pixel's first run.
+    pub input: usize,
+    /// First channel of the output pixel.
+    pub output: usize,
+}
+
+/// The pixels of a group of images, each image's the same and a fixed distance after the last's.
+#[derive(Debug)]
+pub struct Pixels {
+    all: Vec<Pixel>,
+    per_image: usize,
+    /// Floats from one image to the next: input, output.
+    step: [usize; 2],
+    /// The last input and output of the first image.
+    reach: [usize; 2],
+}
+
+impl Pixels {
+    /// Of `images` images whose inputs and outputs are `step` floats apart, given the first one's.
+    pub fn new(first: Vec<Pixel>, images: usize, step: [usize; 2]) -> Self {
+        let reach = [first.iter().map(|p| p.input).max().unwrap_or(0), first.iter().map(|p| p.output).max().unwrap_or(0)];
+        let at = |image: usize| first.iter().map(move |p| Pixel { input: p.input + image * step[0], output: p.output + image * step[1] });
+        Self { all: (0..images).flat_map(at).collect(), per_image: first.len(), step, reach }
+    }
+
+    /// Those of the first `images` images, and the last input and output among them.
+    fn of(&self, images: usize) -> (&[Pixel], [usize; 2]) {
+        let later = images.saturating_sub(1);
+        (&self.all[..images * self.per_image], [self.reach[0] + later * self.step[0], self.reach[1] + later * self.step[1]])
+    }
+}
+
+/// The right-hand side of the product: packed weights of every block.
+#[derive(Debug)]
+pub struct Product {
+    /// Input offset of every run from the pixel's.
+    runs: Vec<usize>,
+    /// Floats of a run.
+    len: usize,
+    blocks: Vec<Block>,
+    /// A block: its bias, then for each run and each float of it the block's output channels, zero-padded to whole vectors.
+    packed: Vec<f32>,
+    lanes: usize,
+    /// Floats after a pixel's first that its runs and its output channels reach.
+    reach: [usize; 2],
+}
+
+impl Product {
+    /// For `groups` groups of `channels / groups` output channels each.
+    ///
+    /// `runs` and `len` as in the module's description; group g's input begins `group_stride`·g floats further on.
+    /// `weight(channel, run, float)` gives the weights, `bias` one value an output channel.
+    pub fn new(
+        isa: Isa,
+        (runs, len): (Vec<usize>, usize),
+        (groups, group_stride, channels): (usize, usize, usize),
+        bias: Option<&[f32]>,
+        weight: impl Fn(usize, usize, usize) -> f32 + Sync,
+    ) -> Self {
+        let lanes = isa.lanes();
+        let (blocks, weights) = blocks(isa, groups, group_stride, channels, 1 + runs.len() * len);
+        let mut packed = vec![0f32; weights];
+        let parts = split(&blocks, lanes, 1 + runs.len() * len, &mut packed);
+        let pack = |(block, part): (&Block, &mut [f32])| {
+            let (first, rows) = part.split_at_mut(block.vectors * lanes);
+            if let Some(bias) = bias {
+                first[..block.channels].copy_from_slice(&bias[block.channel..][..block.channels]);
+            }
+            for (i, row) in rows.chunks_exact_mut(block.vectors * lanes).enumerate() {
+                for (c, v) in row[..block.channels].iter_mut().enumerate() {
+                    *v = weight(block.channel + c, i / len, i % len);
+                }
+            }
+        };
+        // Small weights are packed before a second thread has woken up.
+        if weights < 1 << 16 {
+            blocks.iter().zip(parts).for_each(pack);
+        } else {
+            blocks.par_iter().zip(parts).for_each(pack);
+        }
+        let run_end = runs.iter().max().map_or(0, |r| r + len);
+        let reach = [run_end + blocks.iter().map(|b| b.input).max().unwrap_or(0), channels];
+        Self { runs, len, blocks, packed, lanes, reach }
+    }
+
+    /// Writes `out[pixel.output + channel]` for every pixel of the first `images` images and every output channel.
+    ///
+    /// # Panics
+    /// A pixel whose runs or channels lie outside of `x`, `out` or what is added; a product packed for another instruction set.
+    pub fn apply(&self, isa: Isa, x: &[f32], (pixels, images): (&Pixels, usize), finish: Finish, out: &mut [MaybeUninit<f32>]) {
+        assert_eq!(self.lanes, isa.lanes(), "packed for another instruction set");
+        let (pixels, [input, output]) = pixels.of(images);
+        assert!(pixels.is_empty() || (input + self.reach[0] <= x.len() && output + self.reach[1] <= out.len()), "pixels outside of the images");
+        assert!(finish.add.is_none_or(|add| add.len() == out.len()), "what is added has the output's length");
+        isa.dispatch(Apply { product: self, x, pixels, relu: finish.relu, add: finish.add.map(<[f32]>::as_ptr), out: out.as_mut_ptr().cast() });
+    }
+
+    /// Adds to `out[pixel.output + channel]` instead.
+    ///
+    /// # Panics
+    /// As [`Product::apply`].
+    pub fn accumulate(&self, isa: Isa, x: &[f32], (pixels, images): (&Pixels, usize), out: &mut [f32]) {
+        assert_eq!(self.lanes, isa.lanes(), "packed for another instruction set");
+        let (pixels, [input, output]) = pixels.of(images);
+        assert!(pixels.is_empty() || (input + self.reach[0] <= x.len() && output + self.reach[1] <= out.len()), "pixels outside of the images");
+        let out = out.as_mut_ptr();
+        isa.dispatch(Apply { product: self, x, pixels, relu: false, add: Some(out.cast_const()), out });
+    }
+}
+
+/// What is done with a sum before it is written.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Finish<'a> {
+    /// Images like the output, added.
+    pub add: Option<&'a [f32]>,
+    /// Then max(·, 0).
+    pub relu: bool,
+}
+
+/// Pixels whose runs stay in the first-level cache while every block of output channels goes over them.
+const STRIP: usize = 48;
+
+struct Apply<'a> {
+    product: &'a Product,
+    x: &'a [f32],
+    pixels: &'a [Pixel],
+    relu: bool,
+    /// As long as the output, or the output itself.
+    add: Option<*const f32>,
+    /// The caller's output, exclusively ours until `apply` returns.
+    out: *mut f32,
+}
+
+impl WithSimd for Apply<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        for strip in self.pixels.chunks(STRIP) {
+            for block in &self.product.blocks {
+                match block.vectors {
+                    1 => tiles::<S, 1>(simd, &self, strip, block),
+                    2 => tiles::<S, 2>(simd, &self, strip, block),
+                    _ => tiles::<S, 4>(simd, &self, strip, block),
+                }
+            }
+        }
+    }
+}
+
+/// One block over a strip. A tile's pixels × vectors accumulators, its weights and a broadcast input fill the registers: 16 of them with
+/// 8 lanes (6×2, 8×1), 32 with 16 (8×2, 12×1) or 4 (6×4).
+#[inline(always)]
+fn tiles<S: Simd, const V: usize>(simd: S, apply: &Apply, strip: &[Pixel], block: &Block) {
+    let mut rest = strip;
+    if S::F32_LANES == 16 && V == 1 {
+        rest = tiles_of::<S, 12, V>(simd, apply, rest, block);
+    }
+    if S::F32_LANES == 16 || V == 1 {
+        rest = tiles_of::<S, 8, V>(simd, apply, rest, block);
+    } else {
+        rest = tiles_of::<S, 6, V>(simd, apply, rest, block);
+    }
+    rest = tiles_of::<S, 4, V>(simd, apply, rest, block);
+    rest = tiles_of::<S, 2, V>(simd, apply, rest, block);
+    tiles_of::<S, 1, V>(simd, apply, rest, block);
+}
+
+#[inline(always)]
+fn tiles_of<'p, S: Simd, const P: usize, const V: usize>(simd: S, apply: &Apply, mut pixels: &'p [Pixel], block: &Block) -> &'p [Pixel] {
+    while let Some((tile, rest)) = pixels.split_first_chunk::<P>() {
+        // SAFETY: `Product::apply` has checked that the runs and channels of every pixel lie inside of `x` and `out`.
+        unsafe { one_tile::<S, P, V>(simd, apply, tile, block) };
+        pixels = rest;
+    }
+    pixels
+}
+
+/// P pixels × V vectors of output channels.
+///
+/// # Safety
+/// For every pixel, all runs (with the block's shift) must lie in `apply.x` and the block's channels in `apply.out` and `apply.add`.
+#[inline(always)]
+unsafe fn one_tile<S: Simd, const P: usize, const V: usize>(simd: S, apply: &Apply, tile: &[Pixel; P], block: &Block) {
+    let Apply { product, x, relu, .. } = apply;
+    // SAFETY: `packed` holds the block's bias and, for each run and float, V vectors (see `Product::new`); the rest is the caller's.
+    unsafe {
+        let mut w = product.packed.as_ptr().add(block.packed);
+        let bias: [S::f32s; V] = std::array::from_fn(|v| load(w.add(v * S::F32_LANES), simd));
+        w = w.add(V * S::F32_LANES);
+        let mut acc: [[S::f32s; V]; P] = [bias; P];
+        let base: [*const f32; P] = std::array::from_fn(|p| x.as_ptr().add(tile[p].input + block.input));
+        for run in &product.runs {
+            let at: [*const f32; P] = std::array::from_fn(|p| base[p].add(*run));
+            for t in 0..product.len {
+                let weights: [S::f32s; V] = std::array::from_fn(|v| load(w.add(v * S::F32_LANES), simd));
+                for p in 0..P {
+                    let value = simd.splat_f32s(*at[p].add(t));
+                    for v in 0..V {
+                        acc[p][v] = mul_add(simd, value, weights[v], acc[p][v]);
+                    }
+                }
+                w = w.add(V * S::F32_LANES);
+            }
+        }
+        let zero = simd.splat_f32s(0.0);
+        for p in 0..P {
+            let to = apply.out.add(tile[p].output + block.channel);
+            for v in 0..V {
+                let left = (block.channels - v * S::F32_LANES).min(S::F32_LANES);
+                let mut value = acc[p][v];
+                if let Some(add) = apply.add {
+                    let add = add.add(tile[p].output + block.channel + v * S::F32_LANES);
+                    let other = if left == S::F32_LANES { load(add, simd) } else { simd.partial_load_f32s(std::slice::from_raw_parts(add, left)) };
+                    value = simd.add_f32s(value, other);
+                }
+                if *relu {
+                    value = simd.max_f32s(zero, value);
+                }
+                let to = to.add(v * S::F32_LANES);
+                if left == S::F32_LANES {
+                    store(to, value);
+                } else {
+                    simd.partial_store_f32s(std::slice::from_raw_parts_mut(to, left), value);
+                }
+            }
+        }
+    }
+}
+

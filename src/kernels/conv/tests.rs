@@ -1,0 +1,188 @@
+//! Every pass against the definition, summed in f64, over random sizes and on every instruction set that this machine has.
+
+use proptest::prelude::*;
+use rand::RngExt;
+
+use super::backward::{SavedBatch, backward};
+use super::forward::forward;
+use super::*;
+use crate::rng;
+
+/// A sum with the sum of its terms' absolute values, which is what rounding is relative to.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sum(f64, f64);
+
+impl Sum {
+    fn add(&mut self, term: f64) {
+        self.0 += term;
+        self.1 += term.abs();
+    }
+}
+
+fn random(len: usize, name: &str) -> Vec<f32> {
+    let mut rng = rng::stream(len as u64, name, 0);
+    (0..len).map(|_| rng.random_range(-1.0..1.0)).collect()
+}
+
+fn close(what: &str, isa: Isa, got: &[f32], wanted: &[Sum]) {
+    assert_eq!(got.len(), wanted.len(), "{what}");
+    for (i, (g, w)) in got.iter().zip(wanted).enumerate() {
+        assert!((f64::from(*g) - w.0).abs() <= 1e-5 * (w.1 + 1e-3), "{what} {i} of {} on {}: {g}, not {}", got.len(), isa.name(), w.0);
+    }
+}
+
+/// Calls `visit(x, w, y)` with the places of each product's factors and of its sum; x and y in N×C×H×W.
+fn every_product(s: &Sizes, mut visit: impl FnMut(usize, usize, usize)) {
+    let [h, w, ci] = s.input;
+    let [ho, wo, co] = s.output;
+    let [kh, kw] = s.kernel;
+    let Geometry { stride, padding, groups } = s.geometry;
+    let (in_group, out_group) = (ci / groups, co / groups);
+    for n in 0..s.n {
+        for o in 0..co {
+            for c in 0..in_group {
+                let channel = o / out_group * in_group + c;
+                for (y, x) in (0..ho).flat_map(|y| (0..wo).map(move |x| (y, x))) {
+                    for (a, b) in (0..kh).flat_map(|a| (0..kw).map(move |b| (a, b))) {
+                        let (py, px) = (y * stride + a, x * stride + b);
+                        if py < padding || px < padding || py - padding >= h || px - padding >= w {
+                            continue;
+                        }
+                        let from = ((n * ci + channel) * h + py - padding) * w + px - padding;
+                        visit(from, ((o * in_group + c) * kh + a) * kw + b, ((n * co + o) * ho + y) * wo + x);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// N×C×H×W from N×H×W×C.
+fn channels_first<T: Copy>(floats: &[T], [h, w, c]: [usize; 3]) -> Vec<T> {
+    let pixels = h * w;
+    floats.chunks_exact(pixels * c).flat_map(|image| (0..c).flat_map(move |k| (0..pixels).map(move |p| image[p * c + k]))).collect()
+}
+
+fn channels_last<T: Copy>(floats: &[T], [h, w, c]: [usize; 3]) -> Vec<T> {
+    // The transpose of a C×(H·W) matrix, image by image.
+    floats.chunks_exact(h * w * c).flat_map(|image| (0..h * w).flat_map(move |p| (0..c).map(move |k| image[k * h * w + p]))).collect()
+}
+
+fn check(s: Sizes, tail: Tail) {
+    let [h, w, ci] = s.input;
+    let x = random(s.n * s.input_len(), "x");
+    let weights = random(s.weights(), "w");
+    let bias = random(s.output[2], "b");
+    // Forward, before the tail.
+    let out_pixels = s.output[0] * s.output[1];
+    let mut y: Vec<Sum> = (0..s.n * s.output_len())
+        .map(|i| {
+            let b = f64::from(bias[i / out_pixels % s.output[2]]);
+            Sum(b, b.abs())
+        })
+        .collect();
+    every_product(&s, |i, j, k| y[k].add(f64::from(x[i]) * f64::from(weights[j])));
+    let tailed = tail.output(s.output);
+    let dy = random(s.n * tailed.iter().product::<usize>(), "dy");
+    for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
+        for order in [false, true] {
+            let input = if order {
+                Images::new(Images::tensor(channels_last(&x, s.input), s.n, s.input))
+            } else {
+                Images::new(dense(x.clone(), &[s.n, ci, h, w]))
+            };
+            let made = forward(isa, &s, &input, &weights, &bias, Behind { tail, add: None, places: true, moments: false });
+            let got = channels_first(&made.floats, tailed);
+            // The tail of the sums, and the gradient that comes back through it. Near-ties between kinks have no one right answer: the
+            // kernel's own choice is followed, and must be right within rounding.
+            let mut before = vec![0f64; y.len()];
+            let wanted: Vec<Sum> = match tail {
+                Tail::None => {
+                    before = dy.iter().map(|d| f64::from(*d)).collect();
+                    y.clone()
+                }
+                Tail::Relu => {
+                    before.iter_mut().zip(&dy).zip(&got).for_each(|((b, d), g)| *b = if *g > 0.0 { f64::from(*d) } else { 0.0 });
+                    y.iter().map(|s| Sum(s.0.max(0.0), s.1)).collect()
+                }
+                Tail::ReluMaxPool => {
+                    let [ph, pw, c] = tailed;
+                    let places = channels_first(made.places.as_ref().expect("asked for"), tailed);
+                    let mut wanted = vec![Sum::default(); dy.len()];
+                    for (i, sum) in wanted.iter_mut().enumerate() {
+                        let (plane, py, px) = (i / (ph * pw), i / pw % ph, i % pw);
+                        assert_eq!(plane / c, i / (c * ph * pw));
+                        let at = |place: usize| (plane * s.output[0] + 2 * py + place / 2) * s.output[1] + 2 * px + place % 2;
+                        let largest = (0..4).map(|p| y[at(p)].0).fold(0.0, f64::max);
+                        *sum = Sum(largest, (0..4).map(|p| y[at(p)].1).fold(0.0, f64::max));
+                        if places[i] < 4 {
+                            before[at(places[i].into())] = f64::from(dy[i]);
+                            assert!((y[at(places[i].into())].0 - largest).abs() <= 1e-5 * (sum.1 + 1e-3), "not the largest");
+                        } else {
+                            assert!(largest <= 1e-5 * (sum.1 + 1e-3), "a gradient is lost");
+                        }
+                    }
+                    wanted
+                }
+            };
+            close("output", isa, &got, &wanted);
+            let mut dx = vec![Sum::default(); x.len()];
+            let mut dw = vec![Sum::default(); weights.len()];
+            every_product(&s, |i, j, k| {
+                dx[i].add(before[k] * f64::from(weights[j]));
+                dw[j].add(before[k] * f64::from(x[i]));
+            });
+            let mut db = vec![Sum::default(); bias.len()];
+            before.iter().enumerate().for_each(|(i, b)| db[i / out_pixels % s.output[2]].add(*b));
+            let saved = match tail {
+                Tail::None => SavedBatch::None,
+                Tail::Relu => SavedBatch::Relu(Images::new(Images::tensor(made.floats.clone(), s.n, tailed))),
+                Tail::ReluMaxPool => SavedBatch::ReluMaxPool(Arc::new(made.places.clone().expect("asked for"))),
+            };
+            let gradient = if order {
+                Images::new(Images::tensor(channels_last(&dy, tailed), s.n, tailed))
+            } else {
+                Images::new(dense(dy.clone(), &[s.n, tailed[2], tailed[0], tailed[1]]))
+            };
+            let all = Needs { input: true, weights: true, bias: true, added: false };
+            let given = |needs: Needs| Given { sizes: &s, x: &input, weights: &weights, saved: &saved, dy: &gradient, needs, onto: None };
+            let grads = backward(isa, given(all));
+            close("input gradient", isa, &channels_first(&grads.input.expect("asked for"), s.input), &dx);
+            close("weight gradient", isa, &grads.weights.expect("asked for"), &dw);
+            close("bias gradient", isa, &grads.bias.expect("asked for"), &db);
+            // Without the input's gradient the scratch has no zeros around it.
+            let grads = backward(isa, given(Needs { input: false, ..all }));
+            assert!(grads.input.is_none());
+            close("weight gradient alone", isa, &grads.weights.expect("asked for"), &dw);
+        }
+    }
+}
+
+fn sizes() -> impl Strategy<Value = Sizes> {
+    let shape = (1usize..4, 1usize..12, 1usize..12, prop::sample::select(vec![1usize, 2, 3, 5, 7]), 1usize..4, 0usize..4);
+    (shape, 1usize..4, 1usize..20, 1usize..20, any::<bool>()).prop_filter_map("too small", |(shape, groups, ci, co, depthwise)| {
+        let (n, h, w, kernel, stride, padding) = shape;
+        let (groups, ci, co) = if depthwise { (ci, ci, ci * (co % 2 + 1)) } else { (groups, ci * groups, co * groups) };
+        (h + 2 * padding >= kernel && w + 2 * padding >= kernel)
+            .then(|| Sizes::new([n, ci, h, w], [co, ci / groups, kernel, kernel], Geometry { stride, padding, groups }))
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_pass_is_its_definition(s in sizes(), tail in prop::sample::select(vec![Tail::None, Tail::Relu, Tail::ReluMaxPool])) {
+        prop_assume!(tail != Tail::ReluMaxPool || s.output[0] > 1 && s.output[1] > 1);
+        check(s, tail);
+    }
+}
+
+#[test]
+fn the_sizes_that_models_have() {
+    let same = Geometry { stride: 1, padding: 1, groups: 1 };
+    check(Sizes::new([3, 32, 16, 16], [64, 32, 3, 3], same), Tail::ReluMaxPool);
+    check(Sizes::new([9, 16, 9, 7], [40, 16, 3, 3], same), Tail::Relu);
+    check(Sizes::new([2, 24, 8, 8], [48, 24, 3, 3], Geometry { stride: 2, ..same }), Tail::None);
+    check(Sizes::new([17, 16, 6, 6], [32, 16, 1, 1], Geometry { stride: 2, padding: 0, groups: 1 }), Tail::None);
+}

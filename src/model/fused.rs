@@ -1,0 +1,152 @@
+//! A row of layers on the CPU: what stands in a row and goes over the same memory becomes one kernel (see [`crate::kernels`]), and
+//! activations stay channels last in memory between them.
+
+use burn::nn::conv::Conv2d;
+use burn::nn::{BatchNorm, PaddingConfig2d};
+use burn::tensor::{Device, Tensor, activation::relu};
+
+use super::layers::{Layer, Residual};
+use crate::kernels::conv::{Geometry, Place, Shortcut, Tail, Unit, conv_norm_tail, conv_tail};
+use crate::kernels::norm::{Normalised, Parameters, Settings, norm_tail};
+use crate::kernels::pool;
+
+/// `x`, N×C×H×W on the CPU, through `layers`.
+pub fn forward(layers: &[Layer], mut x: Tensor<4>) -> Tensor<4> {
+    let mut rest = layers;
+    while !rest.is_empty() {
+        (x, rest) = match rest {
+            [Layer::Conv(c), Layer::Relu(_), Layer::MaxPool(_), rest @ ..] => (conv(c, x, Tail::ReluMaxPool), rest),
+            [Layer::Conv(c), Layer::Relu(_), rest @ ..] => (conv(c, x, Tail::Relu), rest),
+            [Layer::Conv(c), Layer::Norm(n), Layer::Relu(_), rest @ ..] if c.bias.is_none() => (unit(c, n, x, None, true, Place::default()), rest),
+            [Layer::Conv(c), Layer::Norm(n), rest @ ..] if c.bias.is_none() => (unit(c, n, x, None, false, Place::default()), rest),
+            [Layer::Conv(c), rest @ ..] => (conv(c, x, Tail::None), rest),
+            [Layer::Norm(n), Layer::Relu(_), rest @ ..] => (norm(n, x, true), rest),
+            [Layer::Norm(n), rest @ ..] => (norm(n, x, false), rest),
+            [Layer::MaxPool(_), rest @ ..] => (pool::max_pool(x), rest),
+            [Layer::GlobalAvgPool(_), rest @ ..] => (pool::global_average(x), rest),
+            [Layer::Residual(block), rest @ ..] => (residual(block, x), rest),
+            [layer, rest @ ..] => (layer.forward(x), rest),
+            [] => break,
+        };
+    }
+    x
+}
+
+/// The blocks that our nets have as units; any other as its layers say.
+fn residual(block: &Residual, x: Tensor<4>) -> Tensor<4> {
+    let [Layer::Conv(c1), Layer::Norm(n1), Layer::Relu(_), Layer::Conv(c2), Layer::Norm(n2)] = &block.body[..] else {
+        return relu(forward(&block.body, x.clone()) + forward(&block.shortcut, x));
+    };
+    if c1.bias.is_some() || c2.bias.is_some() {
+        return relu(forward(&block.body, x.clone()) + forward(&block.shortcut, x));
+    }
+    if !block.shortcut.is_empty() {
+        let side = forward(&block.shortcut, x.clone());
+        let inner = unit(c1, n1, x, None, true, Place::default());
+        return unit(c2, n2, inner, Some(side), true, Place::default());
+    }
+    let shortcut = Shortcut::default();
+    let around = x.clone().detach();
+    let inner = unit(c1, n1, x, None, true, Place { first: Some(shortcut.clone()), last: None });
+    unit(c2, n2, inner, Some(around), true, Place { first: None, last: Some(shortcut) })
+}
+
+fn geometry(layer: &Conv2d) -> Geometry {
+    let padding = match layer.padding {
+        PaddingConfig2d::Explicit(top, _, _, _) => top, // the same on all sides, see `LayerSpec::init`
+        _ => 0,
+    };
+    Geometry { stride: layer.stride[0], padding, groups: layer.groups }
+}
+
+fn conv(layer: &Conv2d, x: Tensor<4>, tail: Tail) -> Tensor<4> {
+    conv_tail(x, layer.weight.val(), layer.bias.as_ref().map(|b| b.val()), geometry(layer), tail)
+}
+
+fn unit(conv: &Conv2d, layer: &BatchNorm, x: Tensor<4>, added: Option<Tensor<4>>, relu: bool, place: Place) -> Tensor<4> {
+    normalise(layer, &x.device(), relu, |parameters, settings| {
+        conv_norm_tail(x, conv.weight.val(), parameters, added, Unit { geometry: geometry(conv), settings, place })
+    })
+}
+
+fn norm(layer: &BatchNorm, x: Tensor<4>, relu: bool) -> Tensor<4> {
+    normalise(layer, &x.device(), relu, |parameters, settings| norm_tail(x, parameters, None, settings))
+}
+
+/// As burn's [`BatchNorm::forward`], running statistics included, around `run`.
+fn normalise(layer: &BatchNorm, device: &Device, relu: bool, run: impl FnOnce(Parameters, Settings) -> Normalised) -> Tensor<4> {
+    let batch_statistics = device.is_autodiff() && layer.training.is_enabled();
+    let (mean, variance) = if batch_statistics {
+        (layer.running_mean.value_sync(), layer.running_var.value_sync())
+    } else {
+        (layer.running_mean.value(), layer.running_var.value())
+    };
+    let [mean, variance] = [mean, variance].map(|s| s.to_device(device));
+    let parameters = Parameters { gamma: layer.gamma.val(), beta: layer.beta.val(), mean: mean.clone(), variance: variance.clone() };
+    let made = run(parameters, Settings { batch_statistics, epsilon: layer.epsilon, add: false, relu });
+    if batch_statistics {
+        let follow = |running: Tensor<1>, now: Tensor<1>| (running.mul_scalar(1.0 - layer.momentum) + now.mul_scalar(layer.momentum)).detach();
+        layer.running_mean.update(follow(mean, made.mean));
+        layer.running_var.update(follow(variance, made.variance));
+    }
+    made.images
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::optim::GradientsParams;
+    use burn::tensor::{Device, TensorData};
+    use rand::RngExt;
+
+    use super::super::{Classifier, layers};
+    use crate::data::Slot;
+    use crate::model::arch::ARCHITECTURES;
+    use crate::model::tensors::floats;
+    use crate::train::cross_entropy;
+    use burn::tensor::Tensor;
+
+    fn images(n: usize, [c, h, w]: [usize; 3], device: &Device) -> Tensor<4> {
+        let mut rng = crate::rng::stream(3, "images", 0);
+        let pixels: Vec<f32> = (0..n * c * h * w).map(|_| rng.random_range(-1.0..1.0)).collect();
+        Tensor::from_data(TensorData::new(pixels, [n, c, h, w]), device)
+    }
+
+    fn plain(net: &Classifier, x: Tensor<4>) -> Tensor<2> {
+        net.head.forward(net.stages.iter().fold(x, |x, s| layers::forward_plain(&s.layers, x)).flatten::<2>(1, 3))
+    }
+
+    fn close(what: &str, ours: &[f32], burns: &[f32]) {
+        let scale = burns.iter().fold(1e-6f32, |m, v| m.max(v.abs()));
+        let worst = ours.iter().zip(burns).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(ours.len() == burns.len() && worst <= 1e-3 * scale, "{what}: off by {worst} of up to {scale}");
+    }
+
+    /// Fused kernels against burn's own operations, on sizes that do not divide by anything.
+    #[test]
+    fn every_architecture_and_its_gradients_are_burns() {
+        let device = Device::flex();
+        for entry in ARCHITECTURES {
+            let input = [3, entry.min_side.max(9), entry.min_side.max(11)];
+            let net = Classifier::new(entry.name, input, 5, 1, &device).expect("a valid architecture");
+            close(entry.name, &floats(net.logits(images(7, input, &device))), &floats(plain(&net, images(7, input, &device))));
+            let slots: Vec<Option<Slot>> = (0..7).map(|i| Some(Slot(i % 5))).collect();
+            for frozen_statistics in [true, false] {
+                let gradients = |fused: bool| {
+                    let net = net.clone().trainable(|_| true, frozen_statistics);
+                    let x = images(7, input, &device.clone().autodiff());
+                    let logits = if fused { net.logits(x) } else { plain(&net, x) };
+                    let gradients = net.gradients(&GradientsParams::from_grads(cross_entropy(logits, &slots).backward(), &net));
+                    (gradients, net.finished().tensors())
+                };
+                let ((ours, our_state), (burns, burn_state)) = (gradients(true), gradients(false));
+                assert_eq!(ours.keys().collect::<Vec<_>>(), burns.keys().collect::<Vec<_>>());
+                for (name, gradient) in &burns {
+                    close(&format!("{} {name}", entry.name), &ours[name], gradient);
+                }
+                for (a, b) in our_state.iter().zip(&burn_state) {
+                    close(&format!("{} {}", entry.name, a.name), &a.values, &b.values);
+                }
+            }
+        }
+    }
+}
