@@ -221,20 +221,36 @@ unsafe fn one_tile<S: Simd, const P: usize, const V: usize>(simd: S, apply: &App
             }
         }
         let zero = simd.splat_f32s(0.0);
+        if apply.add.is_none() && block.channels == V * S::F32_LANES {
+            for p in 0..P {
+                let to = apply.out.add(tile[p].output + block.channel);
+                for v in 0..V {
+                    store(to.add(v * S::F32_LANES), if *relu { simd.max_f32s(zero, acc[p][v]) } else { acc[p][v] });
+                }
+            }
+            return;
+        }
+        // By way of memory: with more to do for each sum the compiler would keep the sums there in the loop above, too.
+        let mut sums = [[[MaybeUninit::<f32>::uninit(); MAX_LANES]; V]; P];
         for p in 0..P {
-            let to = apply.out.add(tile[p].output + block.channel);
             for v in 0..V {
+                store(sums[p][v].as_mut_ptr().cast(), acc[p][v]);
+            }
+        }
+        for p in 0..P {
+            for v in 0..V {
+                let at = tile[p].output + block.channel + v * S::F32_LANES;
+                let mut value = load(sums[p][v].as_ptr().cast(), simd);
                 let left = (block.channels - v * S::F32_LANES).min(S::F32_LANES);
-                let mut value = acc[p][v];
                 if let Some(add) = apply.add {
-                    let add = add.add(tile[p].output + block.channel + v * S::F32_LANES);
+                    let add = add.add(at);
                     let other = if left == S::F32_LANES { load(add, simd) } else { simd.partial_load_f32s(std::slice::from_raw_parts(add, left)) };
                     value = simd.add_f32s(value, other);
                 }
                 if *relu {
                     value = simd.max_f32s(zero, value);
                 }
-                let to = to.add(v * S::F32_LANES);
+                let to = apply.out.add(at);
                 if left == S::F32_LANES {
                     store(to, value);
                 } else {
@@ -245,3 +261,5 @@ unsafe fn one_tile<S: Simd, const P: usize, const V: usize>(simd: S, apply: &App
     }
 }
 
+/// Lanes of the widest vector.
+const MAX_LANES: usize = 16;

@@ -82,6 +82,7 @@ impl WithSimd for MaxRow<'_> {
         for (x, to) in self.to.chunks_exact_mut(c).enumerate() {
             let at = |place: [usize; 2]| &self.rows[place[0]][(2 * x + place[1]) * c..][..c];
             let [p, q, r, s] = SQUARE.map(at);
+            let to = &mut to[..c];
             for i in 0..c {
                 let (upper, lower) = (larger(p[i], q[i]), larger(r[i], s[i]));
                 to[i].write(larger(upper, lower));
@@ -212,6 +213,7 @@ impl WithSimd for UnpoolRow<'_> {
                 for place in squares {
                     let to = &mut row[(2 * x + place[1]) * c..][..c];
                     let this = (2 * place[0] + place[1]) as u8;
+                    let (dy, places) = (&dy[..c], &places[..c]);
                     for i in 0..c {
                         to[i] = if places[i] == this { dy[i] } else { 0.0 };
                     }

@@ -145,16 +145,18 @@ impl WithSimd for Affine<'_> {
         let step = self.scale.len();
         let floor = if self.relu { 0.0 } else { f32::NEG_INFINITY };
         for (i, (x, to)) in self.x.chunks(step).zip(self.to.chunks_mut(step)).enumerate() {
-            let (scale, shift) = (&self.scale[..x.len()], &self.shift[..x.len()]);
+            // Of one length for all to see, or every access is checked.
+            let n = x.len();
+            let (scale, shift, to) = (&self.scale[..n], &self.shift[..n], &mut to[..n]);
             match self.add {
                 None => {
-                    for k in 0..x.len() {
+                    for k in 0..n {
                         to[k].write(at_least(x[k] * scale[k] + shift[k], floor));
                     }
                 }
                 Some(add) => {
-                    let add = &add[i * step..][..x.len()];
-                    for k in 0..x.len() {
+                    let add = &add[i * step..][..n];
+                    for k in 0..n {
                         to[k].write(at_least(x[k] * scale[k] + shift[k] + add[k], floor));
                     }
                 }
@@ -197,7 +199,8 @@ impl WithSimd for Combine<'_> {
         let step = self.a.len();
         for (i, (x, dx)) in self.x.chunks(step).zip(self.dx.chunks_mut(step)).enumerate() {
             let n = x.len();
-            let (a, b, e) = (&self.a[..n], &self.b[..n], &self.e[..n]);
+            // As above.
+            let (a, b, e, dx) = (&self.a[..n], &self.b[..n], &self.e[..n], &mut dx[..n]);
             let dy = &self.gradient.dy[i * step..][..n];
             // Without a ReLU everything passes.
             let out = self.gradient.out.map(|o| &o[i * step..][..n]);
