@@ -113,6 +113,16 @@ pub unsafe fn load<S: Simd>(from: *const f32, _simd: S) -> S::f32s {
     unsafe { from.cast::<S::f32s>().read_unaligned() }
 }
 
+/// A vector of up to `left` floats and zeros.
+///
+/// # Safety
+/// `left` floats, or as many as a vector has lanes, must be readable at `from`.
+#[inline(always)]
+pub unsafe fn load_some<S: Simd>(from: *const f32, left: usize, simd: S) -> S::f32s {
+    // SAFETY: the caller's.
+    unsafe { if left >= S::F32_LANES { load(from, simd) } else { simd.partial_load_f32s(std::slice::from_raw_parts(from, left)) } }
+}
+
 /// A vector to unaligned memory.
 ///
 /// # Safety

@@ -178,15 +178,12 @@ struct Phase {
 
 fn phases(isa: Isa, sizes: &Sizes, output: &Padded, weights: &[f32]) -> Vec<Phase> {
     let stride = sizes.geometry.stride;
-    let groups = sizes.geometry.groups;
     let all = (0..stride).flat_map(|y| (0..stride).map(move |x| [y, x]));
     all.map(|phase| {
         let runs = Runs::backward(sizes, output, phase);
         let pixels = backward_pixels(sizes, output, phase, group::images(sizes));
-        let product =
-            Product::new(isa, (runs.offsets.clone(), runs.len), (groups, sizes.output[2] / groups, sizes.input[2]), None, |channel, run, t| {
-                weights[runs.transposed_weight(sizes, channel, run, t)]
-            });
+        let place = |channel, run, t| runs.transposed_weight(sizes, channel, run, t);
+        let product = Product::new(isa, (runs.offsets.clone(), runs.len), sizes.channels_back(), weights, None, place);
         Phase { product, pixels }
     })
     .collect()

@@ -26,11 +26,29 @@ fn widest(isa: Isa) -> usize {
     }
 }
 
-/// The blocks of `groups` groups of `channels / groups` output channels each, and the floats of all when a block has `rows` packed rows
-/// of whole vectors. Group g's input begins `group_stride`·g floats after the first's.
-pub fn blocks(isa: Isa, groups: usize, group_stride: usize, channels: usize, rows: usize) -> (Vec<Block>, usize) {
+/// How output channels see input channels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Channels {
+    /// Groups that do not see each other.
+    pub groups: usize,
+    /// Input channels of a group.
+    pub input: usize,
+    /// Output channels of a group.
+    pub output: usize,
+}
+
+impl Channels {
+    /// True if every output channel sees its own input channel alone: then vectors run over channels of both.
+    pub fn are_depthwise(self) -> bool {
+        self.groups > 1 && self.input == 1 && self.output == 1
+    }
+}
+
+/// The blocks, and the floats of all when a block has `rows` packed rows of whole vectors.
+pub fn blocks(isa: Isa, channels: Channels, rows: usize) -> (Vec<Block>, usize) {
     let lanes = isa.lanes();
-    let per_group = channels / groups;
+    let depthwise = channels.are_depthwise();
+    let (groups, per_group) = if depthwise { (1, channels.groups) } else { (channels.groups, channels.output) };
     let mut blocks = Vec::new();
     let mut packed = 0;
     for group in 0..groups {
@@ -41,7 +59,8 @@ pub fn blocks(isa: Isa, groups: usize, group_stride: usize, channels: usize, row
                 v => v,
             };
             let count = (per_group - done).min(vectors * lanes);
-            blocks.push(Block { input: group * group_stride, channel: group * per_group + done, channels: count, vectors, packed });
+            let input = if depthwise { done } else { group * channels.input };
+            blocks.push(Block { input, channel: group * per_group + done, channels: count, vectors, packed });
             packed += vectors * lanes * rows;
             done += count;
         }

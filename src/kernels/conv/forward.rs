@@ -47,11 +47,8 @@ pub fn forward(isa: Isa, sizes: &Sizes, x: &Images, weights: &[f32], bias: &[f32
     assert!(behind.add.is_none_or(|a| a.len() == sizes.n * sizes.output_len()), "images of the output's size are added");
     let padded = sizes.padded_input();
     let runs = Runs::forward(sizes, &padded);
-    let groups = sizes.geometry.groups;
-    let product =
-        Product::new(isa, (runs.offsets.clone(), runs.len), (groups, sizes.input[2] / groups, sizes.output[2]), Some(bias), |channel, run, t| {
-            weights[runs.weight(sizes, channel, run, t)]
-        });
+    let place = |channel, run, t| runs.weight(sizes, channel, run, t);
+    let product = Product::new(isa, (runs.offsets.clone(), runs.len), sizes.channels(), weights, Some(bias), place);
     let job = Job { isa, sizes, x, padded, product, behind, pixels: forward_pixels(sizes, &padded, group::images(sizes)) };
     let size: usize = behind.tail.output(sizes.output).iter().product();
     let chunk = (group::images(sizes) * size).max(1);

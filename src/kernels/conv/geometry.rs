@@ -1,5 +1,6 @@
 //! Sizes of a convolution.
 
+use super::blocks::Channels;
 use crate::kernels::padded::Padded;
 
 /// How a convolution moves over its input; the same in both directions.
@@ -45,6 +46,18 @@ impl Sizes {
     pub fn padded_input(&self) -> Padded {
         let p = self.geometry.padding;
         Padded { size: self.input, before: [p, p], after: [p, p] }
+    }
+
+    /// How output channels see input channels.
+    pub fn channels(&self) -> Channels {
+        let groups = self.geometry.groups;
+        Channels { groups, input: self.input[2] / groups, output: self.output[2] / groups }
+    }
+
+    /// The same for the data gradient, which goes the other way.
+    pub fn channels_back(&self) -> Channels {
+        let Channels { groups, input, output } = self.channels();
+        Channels { groups, input: output, output: input }
     }
 
     /// Floats of an input image.

@@ -9,8 +9,8 @@ use std::mem::MaybeUninit;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::blocks::{Block, blocks, split};
-use crate::kernels::simd::{Isa, load, mul_add, store};
+use super::blocks::{Block, Channels, blocks, split};
+use crate::kernels::simd::{Isa, load, load_some, mul_add, store};
 
 /// Where an output pixel's input and output lie, in floats from the image group's beginning.
 #[derive(Debug, Clone, Copy)]
@@ -58,34 +58,38 @@ pub struct Product {
     /// A block: its bias, then for each run and each float of it the block's output channels, zero-padded to whole vectors.
     packed: Vec<f32>,
     lanes: usize,
+    /// Vectors of weights meet vectors of inputs, channel by channel.
+    depthwise: bool,
     /// Floats after a pixel's first that its runs and its output channels reach.
     reach: [usize; 2],
 }
 
 impl Product {
-    /// For `groups` groups of `channels / groups` output channels each.
-    ///
-    /// `runs` and `len` as in the module's description; group g's input begins `group_stride`·g floats further on.
-    /// `weight(channel, run, float)` gives the weights, `bias` one value an output channel.
+    /// `runs` and `len` as in the module's description. Of the weights in `from`, `place(channel, run, float)` says where an output
+    /// channel's lies and how far on the next channel's of its group; `bias` has one value an output channel.
     pub fn new(
         isa: Isa,
         (runs, len): (Vec<usize>, usize),
-        (groups, group_stride, channels): (usize, usize, usize),
+        seen: Channels,
+        from: &[f32],
         bias: Option<&[f32]>,
-        weight: impl Fn(usize, usize, usize) -> f32 + Sync,
+        place: impl Fn(usize, usize, usize) -> (usize, usize) + Sync,
     ) -> Self {
         let lanes = isa.lanes();
-        let (blocks, weights) = blocks(isa, groups, group_stride, channels, 1 + runs.len() * len);
+        let rows = 1 + runs.len() * len;
+        let (blocks, weights) = blocks(isa, seen, rows);
         let mut packed = vec![0f32; weights];
-        let parts = split(&blocks, lanes, 1 + runs.len() * len, &mut packed);
+        let parts = split(&blocks, lanes, rows, &mut packed);
         let pack = |(block, part): (&Block, &mut [f32])| {
             let (first, rows) = part.split_at_mut(block.vectors * lanes);
             if let Some(bias) = bias {
                 first[..block.channels].copy_from_slice(&bias[block.channel..][..block.channels]);
             }
-            for (i, row) in rows.chunks_exact_mut(block.vectors * lanes).enumerate() {
-                for (c, v) in row[..block.channels].iter_mut().enumerate() {
-                    *v = weight(block.channel + c, i / len, i % len);
+            let mut rows = rows.chunks_exact_mut(block.vectors * lanes);
+            for run in 0..runs.len() {
+                for (t, row) in (0..len).zip(&mut rows) {
+                    let (at, step) = place(block.channel, run, t);
+                    row[..block.channels].iter_mut().zip(from[at..].iter().step_by(step)).for_each(|(to, w)| *to = *w);
                 }
             }
         };
@@ -96,8 +100,11 @@ impl Product {
             blocks.par_iter().zip(parts).for_each(pack);
         }
         let run_end = runs.iter().max().map_or(0, |r| r + len);
-        let reach = [run_end + blocks.iter().map(|b| b.input).max().unwrap_or(0), channels];
-        Self { runs, len, blocks, packed, lanes, reach }
+        let depthwise = seen.are_depthwise();
+        // A depthwise run is a float of every channel of the block.
+        let block_end = blocks.iter().map(|b| b.input + if depthwise { b.channels - 1 } else { 0 }).max().unwrap_or(0);
+        let reach = [run_end + block_end, seen.groups * seen.output];
+        Self { runs, len, blocks, packed, lanes, depthwise, reach }
     }
 
     /// Writes `out[pixel.output + channel]` for every pixel of the first `images` images and every output channel.
@@ -155,10 +162,13 @@ impl WithSimd for Apply<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         for strip in self.pixels.chunks(STRIP) {
             for block in &self.product.blocks {
-                match block.vectors {
-                    1 => tiles::<S, 1>(simd, &self, strip, block),
-                    2 => tiles::<S, 2>(simd, &self, strip, block),
-                    _ => tiles::<S, 4>(simd, &self, strip, block),
+                match (self.product.depthwise, block.vectors) {
+                    (false, 1) => tiles::<S, 1>(simd, &self, strip, block),
+                    (false, 2) => tiles::<S, 2>(simd, &self, strip, block),
+                    (false, _) => tiles::<S, 4>(simd, &self, strip, block),
+                    (true, 1) => depthwise::<S, 1>(simd, &self, strip, block),
+                    (true, 2) => depthwise::<S, 2>(simd, &self, strip, block),
+                    (true, _) => depthwise::<S, 4>(simd, &self, strip, block),
                 }
             }
         }
@@ -183,11 +193,25 @@ fn tiles<S: Simd, const V: usize>(simd: S, apply: &Apply, strip: &[Pixel], block
     tiles_of::<S, 1, V>(simd, apply, rest, block);
 }
 
+/// The same where every channel sees itself alone: a tile's pixels × vectors stay in registers, there is nothing to broadcast.
+#[inline(always)]
+fn depthwise<S: Simd, const V: usize>(simd: S, apply: &Apply, strip: &[Pixel], block: &Block) {
+    let (tiles, rest) = strip.as_chunks::<4>();
+    for tile in tiles {
+        // SAFETY: `Product::apply` has checked that the runs and channels of every pixel lie inside of `x` and `out`.
+        unsafe { one_tile::<S, 4, V, true>(simd, apply, tile, block) };
+    }
+    for pixel in rest {
+        // SAFETY: as above.
+        unsafe { one_tile::<S, 1, V, true>(simd, apply, std::array::from_ref(pixel), block) };
+    }
+}
+
 #[inline(always)]
 fn tiles_of<'p, S: Simd, const P: usize, const V: usize>(simd: S, apply: &Apply, mut pixels: &'p [Pixel], block: &Block) -> &'p [Pixel] {
     while let Some((tile, rest)) = pixels.split_first_chunk::<P>() {
         // SAFETY: `Product::apply` has checked that the runs and channels of every pixel lie inside of `x` and `out`.
-        unsafe { one_tile::<S, P, V>(simd, apply, tile, block) };
+        unsafe { one_tile::<S, P, V, false>(simd, apply, tile, block) };
         pixels = rest;
     }
     pixels
@@ -198,7 +222,7 @@ fn tiles_of<'p, S: Simd, const P: usize, const V: usize>(simd: S, apply: &Apply,
 /// # Safety
 /// For every pixel, all runs (with the block's shift) must lie in `apply.x` and the block's channels in `apply.out` and `apply.add`.
 #[inline(always)]
-unsafe fn one_tile<S: Simd, const P: usize, const V: usize>(simd: S, apply: &Apply, tile: &[Pixel; P], block: &Block) {
+unsafe fn one_tile<S: Simd, const P: usize, const V: usize, const DEPTHWISE: bool>(simd: S, apply: &Apply, tile: &[Pixel; P], block: &Block) {
     let Apply { product, x, relu, .. } = apply;
     // SAFETY: `packed` holds the block's bias and, for each run and float, V vectors (see `Product::new`); the rest is the caller's.
     unsafe {
@@ -212,6 +236,13 @@ unsafe fn one_tile<S: Simd, const P: usize, const V: usize>(simd: S, apply: &App
             for t in 0..product.len {
                 let weights: [S::f32s; V] = std::array::from_fn(|v| load(w.add(v * S::F32_LANES), simd));
                 for p in 0..P {
+                    if DEPTHWISE {
+                        for v in 0..V {
+                            let left = block.channels - v * S::F32_LANES;
+                            acc[p][v] = mul_add(simd, load_some(at[p].add(t + v * S::F32_LANES), left, simd), weights[v], acc[p][v]);
+                        }
+                        continue;
+                    }
                     let value = simd.splat_f32s(*at[p].add(t));
                     for v in 0..V {
                         acc[p][v] = mul_add(simd, value, weights[v], acc[p][v]);
@@ -243,9 +274,7 @@ unsafe fn one_tile<S: Simd, const P: usize, const V: usize>(simd: S, apply: &App
                 let mut value = load(sums[p][v].as_ptr().cast(), simd);
                 let left = (block.channels - v * S::F32_LANES).min(S::F32_LANES);
                 if let Some(add) = apply.add {
-                    let add = add.add(at);
-                    let other = if left == S::F32_LANES { load(add, simd) } else { simd.partial_load_f32s(std::slice::from_raw_parts(add, left)) };
-                    value = simd.add_f32s(value, other);
+                    value = simd.add_f32s(value, load_some(add.add(at), left, simd));
                 }
                 if *relu {
                     value = simd.max_f32s(zero, value);

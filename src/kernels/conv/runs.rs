@@ -54,18 +54,21 @@ impl Runs {
         [y, x.wrapping_add_signed((t / self.channels) as isize * self.step), t % self.channels]
     }
 
-    /// Where the weight lies in torch's order that output channel `channel` has for float `t` of run `run`; for forward runs.
-    pub fn weight(&self, sizes: &Sizes, channel: usize, run: usize, t: usize) -> usize {
+    /// Where the weight lies in torch's order that output channel `channel` has for float `t` of run `run`, and the distance to the next
+    /// channel's of the same group; for forward runs.
+    pub fn weight(&self, sizes: &Sizes, channel: usize, run: usize, t: usize) -> (usize, usize) {
         let [y, x, c] = self.element(run, t);
-        ((channel * self.channels + c) * sizes.kernel[0] + y) * sizes.kernel[1] + x
+        let kernel = sizes.kernel[0] * sizes.kernel[1];
+        ((channel * self.channels + c) * kernel + y * sizes.kernel[1] + x, self.channels * kernel)
     }
 
     /// The same for backward runs, whose floats are output channels: the weight that input channel `channel` has for it.
-    pub fn transposed_weight(&self, sizes: &Sizes, channel: usize, run: usize, t: usize) -> usize {
+    pub fn transposed_weight(&self, sizes: &Sizes, channel: usize, run: usize, t: usize) -> (usize, usize) {
         let [y, x, c] = self.element(run, t);
         let per_group = sizes.input[2] / sizes.geometry.groups;
+        let kernel = sizes.kernel[0] * sizes.kernel[1];
         let out = channel / per_group * self.channels + c;
-        ((out * per_group + channel % per_group) * sizes.kernel[0] + y) * sizes.kernel[1] + x
+        ((out * per_group + channel % per_group) * kernel + y * sizes.kernel[1] + x, kernel)
     }
 }
 

@@ -6,7 +6,7 @@ use super::blocks::{Block, blocks};
 use super::geometry::Sizes;
 use super::runs::Runs;
 use crate::kernels::padded::Padded;
-use crate::kernels::simd::{Isa, load, mul_add, store};
+use crate::kernels::simd::{Isa, load, load_some, mul_add, store};
 
 /// Accumulates weight gradients in packed order.
 #[derive(Debug)]
@@ -22,8 +22,7 @@ impl WeightGradient {
     /// For inputs padded as `input` says.
     pub fn new(isa: Isa, sizes: &Sizes, input: &Padded) -> Self {
         let runs = Runs::forward(sizes, input);
-        let groups = sizes.geometry.groups;
-        let (blocks, len) = blocks(isa, groups, sizes.input[2] / groups, sizes.output[2], runs.offsets.len() * runs.len);
+        let (blocks, len) = blocks(isa, sizes.channels(), runs.offsets.len() * runs.len);
         Self { sizes: *sizes, runs, blocks, len, lanes: isa.lanes() }
     }
 
@@ -61,9 +60,8 @@ impl WeightGradient {
             for run in 0..self.runs.offsets.len() {
                 for t in 0..self.runs.len {
                     let row = &packed[block.packed + (run * self.runs.len + t) * width..][..block.channels];
-                    for (c, v) in row.iter().enumerate() {
-                        weights[self.runs.weight(&self.sizes, block.channel + c, run, t)] = *v;
-                    }
+                    let (at, step) = self.runs.weight(&self.sizes, block.channel, run, t);
+                    weights[at..].iter_mut().step_by(step).zip(row).for_each(|(w, v)| *w = *v);
                 }
             }
         }
@@ -99,10 +97,13 @@ impl WithSimd for Add<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         for band in self.rows.chunks((BAND / self.gradient.sizes.output[1]).max(1)) {
             for block in &self.gradient.blocks {
-                match block.vectors {
-                    1 => taps::<S, 1>(simd, &self, band, block),
-                    2 => taps::<S, 2>(simd, &self, band, block),
-                    _ => taps::<S, 4>(simd, &self, band, block),
+                match (self.gradient.sizes.channels().are_depthwise(), block.vectors) {
+                    (false, 1) => taps::<S, 1>(simd, &self, band, block),
+                    (false, 2) => taps::<S, 2>(simd, &self, band, block),
+                    (false, _) => taps::<S, 4>(simd, &self, band, block),
+                    (true, 1) => depthwise::<S, 1>(simd, &self, band, block),
+                    (true, 2) => depthwise::<S, 2>(simd, &self, band, block),
+                    (true, _) => depthwise::<S, 4>(simd, &self, band, block),
                 }
             }
         }
@@ -121,13 +122,23 @@ fn taps<S: Simd, const V: usize>(simd: S, add: &Add, band: &[Row], block: &Block
             // SAFETY: `place` lies in the run, `WeightGradient::add` has checked the slices' lengths.
             t += unsafe {
                 match left {
-                    12.. if S::F32_LANES == 16 || V == 1 => some_taps::<S, 12, V>(simd, add, place, band, block),
-                    6.. => some_taps::<S, 6, V>(simd, add, place, band, block),
-                    3.. => some_taps::<S, 3, V>(simd, add, place, band, block),
-                    _ => some_taps::<S, 1, V>(simd, add, place, band, block),
+                    12.. if S::F32_LANES == 16 || V == 1 => some_taps::<S, 12, V, false>(simd, add, place, band, block),
+                    6.. => some_taps::<S, 6, V, false>(simd, add, place, band, block),
+                    3.. => some_taps::<S, 3, V, false>(simd, add, place, band, block),
+                    _ => some_taps::<S, 1, V, false>(simd, add, place, band, block),
                 }
             };
         }
+    }
+}
+
+/// The same where every channel sees itself alone: one weight of every channel of the block at a time.
+#[inline(always)]
+fn depthwise<S: Simd, const V: usize>(simd: S, add: &Add, band: &[Row], block: &Block) {
+    for (row, offset) in add.gradient.runs.offsets.iter().enumerate() {
+        let place = Place { offset: *offset + block.input, row };
+        // SAFETY: `place` is a run of one float, `WeightGradient::add` has checked the slices' lengths.
+        unsafe { some_taps::<S, 1, V, true>(simd, add, place, band, block) };
     }
 }
 
@@ -145,7 +156,7 @@ struct Place {
 /// # Safety
 /// The T inputs of every output pixel must lie in `add.x`, a block of channels of every pixel in `add.dy`, T packed rows in `add.packed`.
 #[inline(always)]
-unsafe fn some_taps<S: Simd, const T: usize, const V: usize>(
+unsafe fn some_taps<S: Simd, const T: usize, const V: usize, const DEPTHWISE: bool>(
     simd: S,
     add: &Add,
     place: Place,
@@ -165,6 +176,13 @@ unsafe fn some_taps<S: Simd, const T: usize, const V: usize>(
             for _ in 0..sizes.output[1] {
                 let gradient: [S::f32s; V] = std::array::from_fn(|v| load(dy.add(v * S::F32_LANES), simd));
                 for t in 0..T {
+                    if DEPTHWISE {
+                        for v in 0..V {
+                            let left = block.channels - v * S::F32_LANES;
+                            acc[t][v] = mul_add(simd, load_some(x.add(v * S::F32_LANES), left, simd), gradient[v], acc[t][v]);
+                        }
+                        continue;
+                    }
                     let value = simd.splat_f32s(*x.add(t));
                     for v in 0..V {
                         acc[t][v] = mul_add(simd, value, gradient[v], acc[t][v]);
