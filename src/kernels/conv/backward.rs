@@ -81,8 +81,8 @@ impl Normalised {
 
 /// Partial weight gradients: sums over as many parts of the batch, whatever the number of threads, added in order.
 const PARTS: usize = 8;
-/// Floats that all partial weight gradients may hold.
-const PARTIAL_FLOATS: usize = 1 << 24;
+/// Weights of which no partial gradients are made.
+const LARGE: usize = 1 << 18;
 
 /// What a backward pass is given.
 #[derive(Debug)]
@@ -125,22 +125,29 @@ pub fn backward(isa: Isa, given: Given) -> Gradients {
     };
     let mut added = uninit::<f32>(if needs.added { sizes.n * sizes.output_len() } else { 0 });
     let job = Job { isa, sizes, x, dy, saved, needs, accumulate, input, output, gradient, phases };
-    let parts = if needs.weights { PARTS.min(PARTIAL_FLOATS / job.gradient.len().max(1)).max(2) } else { PARTS };
-    let per_part = sizes.n.div_ceil(parts).max(1);
+    let large = needs.weights && job.gradient.len() >= LARGE;
+    let per_part = if large { group::images(sizes) } else { sizes.n.div_ceil(PARTS).max(1) };
     let mut dx_chunks = dx.chunks_mut((per_part * sizes.input_len()).max(1));
     let mut added_chunks = added.chunks_mut((per_part * sizes.output_len()).max(1));
     let work: Vec<Part> = (0..sizes.n)
         .step_by(per_part)
         .map(|first| Part { images: first..(first + per_part).min(sizes.n), dx: dx_chunks.next(), added: added_chunks.next() })
         .collect();
-    let run = |part: Part| job.run(part);
-    let sums: Vec<Sums> =
-        if group::is_small(sizes) { work.into_iter().map(run).collect() } else { work.into_par_iter().map(run).collect() };
+    let (weights, bias) = if large {
+        let (weights, bias) = job.run_large(work);
+        (Some(weights), needs.bias.then_some(bias))
+    } else {
+        let run = |part: Part| job.run(part);
+        let sums: Vec<Sums> =
+            if group::is_small(sizes) { work.into_iter().map(run).collect() } else { work.into_par_iter().map(run).collect() };
+        let weights = needs.weights.then(|| job.gradient.unpack(&total(sums.iter().map(|s| &s.weights[..]).collect())));
+        (weights, needs.bias.then(|| total(sums.iter().map(|s| &s.bias[..]).collect())))
+    };
     Gradients {
-        // SAFETY: every image's part of `dx` was handed to `Job::run`, which writes all of it where it is asked for.
+        // SAFETY: every image's part of `dx` was handed to `Job::run` or `Job::run_large`, which write all of it where it is asked for.
         input: needs.input.then(|| unsafe { filled(dx) }),
-        weights: needs.weights.then(|| job.gradient.unpack(&total(sums.iter().map(|s| &s.weights[..]).collect()))),
-        bias: needs.bias.then(|| total(sums.iter().map(|s| &s.bias[..]).collect())),
+        weights,
+        bias,
         // SAFETY: likewise.
         added: needs.added.then(|| unsafe { filled(added) }),
     }
@@ -211,14 +218,17 @@ struct Sums {
 }
 
 impl Job<'_> {
+    /// True if the inputs are read where they are.
+    fn reads_in_place(&self) -> bool {
+        self.input.is_tight() && self.x.order() == Order::ChannelsLast
+    }
+
     /// Writes all of the part's gradients that are asked for.
     fn run(&self, part: Part) -> Sums {
         let Part { images: part, mut dx, mut added } = part;
         let group = group::images(self.sizes);
-        let in_place = self.input.is_tight() && self.x.order() == Order::ChannelsLast;
-        let mut x_scratch = vec![0f32; if in_place || !self.needs.weights { 0 } else { group * self.input.len() }];
-        // A block's vectors may read beyond the last pixel's channels.
-        let mut dy_scratch = vec![0f32; group * self.output.len() + 4 * self.isa.lanes()];
+        let mut x_scratch = vec![0f32; if self.reads_in_place() || !self.needs.weights { 0 } else { group * self.input.len() }];
+        let mut dy_scratch = vec![0f32; group * self.output.len() + self.gradient.spare()];
         let mut sums = Sums {
             weights: vec![0f32; if self.needs.weights { self.gradient.len() } else { 0 }],
             bias: vec![0f32; if self.needs.bias { self.sizes.output[2] } else { 0 }],
@@ -234,7 +244,7 @@ impl Job<'_> {
                 }
             }
             if self.needs.weights {
-                let x = if in_place {
+                let x = if self.reads_in_place() {
                     &self.x.floats()[first * self.input.len()..][..images * self.input.len()]
                 } else {
                     for (i, to) in x_scratch.chunks_exact_mut(self.input.len()).take(images).enumerate() {
@@ -246,19 +256,49 @@ impl Job<'_> {
             }
             if let (true, Some(dx)) = (self.needs.input, &mut dx) {
                 let len = self.sizes.input_len();
-                let dx = &mut dx[(first - part.start) * len..][..images * len];
-                for phase in &self.phases {
-                    if self.accumulate {
-                        // SAFETY: what gradients are added to came in as floats.
-                        let dx: &mut [f32] = unsafe { std::slice::from_raw_parts_mut(dx.as_mut_ptr().cast(), dx.len()) };
-                        phase.product.accumulate(self.isa, &dy_scratch, (&phase.pixels, images), dx);
-                    } else {
-                        phase.product.apply(self.isa, &dy_scratch, (&phase.pixels, images), Finish::default(), dx);
-                    }
-                }
+                self.input_gradient(&dy_scratch, images, &mut dx[(first - part.start) * len..][..images * len]);
             }
         }
         sums
+    }
+
+    /// The same for weights so large that tasks share them out, not the images; parts of one group each. Gives the gradients of weights and
+    /// bias, in torch's order.
+    fn run_large(&self, parts: Vec<Part>) -> (Vec<f32>, Vec<f32>) {
+        let (n, group) = (self.sizes.n, group::images(self.sizes));
+        let mut x_all = vec![0f32; if self.reads_in_place() { 0 } else { n * self.input.len() }];
+        x_all.par_chunks_mut(self.input.len()).enumerate().for_each(|(i, to)| copy_padded(self.x.image(i), self.x.order(), &self.input, to));
+        let mut dy_all = vec![0f32; n * self.output.len() + self.gradient.spare()];
+        let gather = |(part, dy): (Part, &mut [f32])| {
+            let Part { images, dx, mut added } = part;
+            let len = self.sizes.output_len();
+            let mut bias = vec![0f32; self.sizes.output[2]];
+            for (i, to) in dy.chunks_exact_mut(self.output.len()).take(images.len()).enumerate() {
+                self.before_tail(images.start + i, to, added.as_mut().map(|a| &mut a[i * len..][..len]));
+                tail::add_channels(self.isa, to, &self.output, &mut bias);
+            }
+            if let (true, Some(dx)) = (self.needs.input, dx) {
+                self.input_gradient(dy, images.len(), dx);
+            }
+            bias
+        };
+        let bias: Vec<Vec<f32>> = parts.into_par_iter().zip(dy_all.par_chunks_mut(group * self.output.len())).map(gather).collect();
+        let x = if self.reads_in_place() { self.x.floats() } else { &x_all };
+        let packed = self.gradient.by_blocks(self.isa, n, (x, &self.input), (&dy_all, &self.output));
+        (self.gradient.unpack(&packed), total(bias.iter().map(|b| &b[..]).collect()))
+    }
+
+    /// The input's gradient for some images, from the gradients before the tail.
+    fn input_gradient(&self, dy: &[f32], images: usize, dx: &mut [MaybeUninit<f32>]) {
+        for phase in &self.phases {
+            if self.accumulate {
+                // SAFETY: what gradients are added to came in as floats.
+                let dx: &mut [f32] = unsafe { std::slice::from_raw_parts_mut(dx.as_mut_ptr().cast(), dx.len()) };
+                phase.product.accumulate(self.isa, dy, (&phase.pixels, images), dx);
+            } else {
+                phase.product.apply(self.isa, dy, (&phase.pixels, images), Finish::default(), dx);
+            }
+        }
     }
 
     /// The gradient of image `i` before the tail, into the interior of `to`.

@@ -184,5 +184,6 @@ fn the_sizes_that_models_have() {
     check(Sizes::new([3, 32, 16, 16], [64, 32, 3, 3], same), Tail::ReluMaxPool);
     check(Sizes::new([9, 16, 9, 7], [40, 16, 3, 3], same), Tail::Relu);
     check(Sizes::new([2, 24, 8, 8], [48, 24, 3, 3], Geometry { stride: 2, ..same }), Tail::None);
+    check(Sizes::new([5, 160, 4, 4], [192, 160, 3, 3], same), Tail::Relu); // large enough to share out the weights
     check(Sizes::new([17, 16, 6, 6], [32, 16, 1, 1], Geometry { stride: 2, padding: 0, groups: 1 }), Tail::None);
 }

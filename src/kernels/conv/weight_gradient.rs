@@ -1,8 +1,9 @@
 //! The weight gradient: for every weight, Σ over output pixels of the input it met times that pixel's output gradient.
 
 use pulp::{Simd, WithSimd};
+use rayon::prelude::*;
 
-use super::blocks::{Block, blocks};
+use super::blocks::{Block, blocks, split};
 use super::geometry::Sizes;
 use super::runs::Runs;
 use crate::kernels::padded::Padded;
@@ -32,38 +33,70 @@ impl WeightGradient {
     }
 
     /// Adds the gradient of `images` images to `packed`. `x` holds the inputs, padded as `input` says, one after the other; `dy` the output
-    /// gradients, padded as `output` says, with a vector's floats to spare after the last.
+    /// gradients, padded as `output` says, with [`WeightGradient::spare`] floats after the last.
     ///
     /// # Panics
     /// Slices that are too short.
-    pub fn add(&self, isa: Isa, images: usize, (x, input): (&[f32], &Padded), (dy, output): (&[f32], &Padded), packed: &mut [f32]) {
+    pub fn add(&self, isa: Isa, images: usize, x: (&[f32], &Padded), dy: (&[f32], &Padded), packed: &mut [f32]) {
         assert_eq!((self.lanes, self.len), (isa.lanes(), packed.len()), "packed for another instruction set");
-        let spare = self.blocks.iter().map(|b| b.vectors * self.lanes).max().unwrap_or(0);
-        assert!(x.len() >= images * input.len() && dy.len() >= images * output.len() + spare, "images outside of the scratch");
-        assert!(output.size == self.sizes.output && input.size == self.sizes.input, "other images");
-        let rows = self.sizes.output[0];
+        let rows = self.rows(images, x, dy);
+        isa.dispatch(Add { gradient: self, blocks: &self.blocks, rows: &rows, x: x.0, dy: dy.0, packed: packed.as_mut_ptr() });
+    }
+
+    /// The packed gradient of `images` images (see [`WeightGradient::add`]), one task a block: for weights so large that a copy a task
+    /// would cost more than the sums.
+    pub fn by_blocks(&self, isa: Isa, images: usize, x: (&[f32], &Padded), dy: (&[f32], &Padded)) -> Vec<f32> {
+        assert_eq!(self.lanes, isa.lanes(), "packed for another instruction set");
+        let rows = self.rows(images, x, dy);
+        let mut packed = vec![0f32; self.len];
+        let parts = split(&self.blocks, self.lanes, self.runs.offsets.len() * self.runs.len, &mut packed);
+        self.blocks.par_iter().zip(parts).for_each(|(block, part)| {
+            let block = [Block { packed: 0, ..*block }];
+            isa.dispatch(Add { gradient: self, blocks: &block, rows: &rows, x: x.0, dy: dy.0, packed: part.as_mut_ptr() });
+        });
+        packed
+    }
+
+    /// Floats that must follow the last output gradient: a block's vectors may read beyond a pixel's channels.
+    pub fn spare(&self) -> usize {
+        self.blocks.iter().map(|b| b.vectors * self.lanes).max().unwrap_or(0)
+    }
+
+    /// Every row of output pixels, after a check that it lies in the slices.
+    fn rows(&self, images: usize, (x, input): (&[f32], &Padded), (dy, output): (&[f32], &Padded)) -> Vec<Row> {
+        assert!(x.len() >= images * input.len() && dy.len() >= images * output.len() + self.spare(), "images outside of the scratch");
+        assert!(output.size == self.sizes.output && *input == self.sizes.padded_input(), "other images");
+        let height = self.sizes.output[0];
         let stride = self.sizes.geometry.stride;
-        let rows: Vec<Row> = (0..images * rows)
-            .map(|r| {
-                let (image, y) = (r / rows, r % rows);
-                Row { x: image * input.len() + y * stride * input.row(), dy: image * output.len() + output.at(y, 0) }
-            })
-            .collect();
-        isa.dispatch(Add { gradient: self, rows: &rows, x, dy, packed: packed.as_mut_ptr() });
+        let row = |image: usize, y: usize| Row { x: image * input.len() + y * stride * input.row(), dy: image * output.len() + output.at(y, 0) };
+        (0..images).flat_map(|image| (0..height).map(move |y| row(image, y))).collect()
     }
 
     /// Weights in torch's order, O×(C/groups)×Kh×Kw, from packed ones.
     pub fn unpack(&self, packed: &[f32]) -> Vec<f32> {
         let mut weights = vec![0f32; self.sizes.weights()];
+        let channel = self.sizes.weights() / self.sizes.output[2];
+        let mut parts = Vec::with_capacity(self.blocks.len());
+        let mut rest = &mut weights[..];
         for block in &self.blocks {
+            let (part, more) = rest.split_at_mut(block.channels * channel);
+            parts.push(part);
+            rest = more;
+        }
+        let unpack = |(block, part): (&Block, &mut [f32])| {
             let width = block.vectors * self.lanes;
+            let mut rows = packed[block.packed..].chunks_exact(width);
             for run in 0..self.runs.offsets.len() {
-                for t in 0..self.runs.len {
-                    let row = &packed[block.packed + (run * self.runs.len + t) * width..][..block.channels];
+                for (t, row) in (0..self.runs.len).zip(&mut rows) {
                     let (at, step) = self.runs.weight(&self.sizes, block.channel, run, t);
-                    weights[at..].iter_mut().step_by(step).zip(row).for_each(|(w, v)| *w = *v);
+                    part[at - block.channel * channel..].iter_mut().step_by(step).zip(&row[..block.channels]).for_each(|(w, v)| *w = *v);
                 }
             }
+        };
+        if self.len < 1 << 16 {
+            self.blocks.iter().zip(parts).for_each(unpack);
+        } else {
+            self.blocks.par_iter().zip(parts).for_each(unpack);
         }
         weights
     }
@@ -80,10 +113,11 @@ struct Row {
 
 struct Add<'a> {
     gradient: &'a WeightGradient,
+    blocks: &'a [Block],
     rows: &'a [Row],
     x: &'a [f32],
     dy: &'a [f32],
-    /// The caller's packed gradient, exclusively ours until `add` returns.
+    /// The blocks' packed gradients, exclusively ours until this is done.
     packed: *mut f32,
 }
 
@@ -96,7 +130,7 @@ impl WithSimd for Add<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         for band in self.rows.chunks((BAND / self.gradient.sizes.output[1]).max(1)) {
-            for block in &self.gradient.blocks {
+            for block in self.blocks {
                 match (self.gradient.sizes.channels().are_depthwise(), block.vectors) {
                     (false, 1) => taps::<S, 1>(simd, &self, band, block),
                     (false, 2) => taps::<S, 2>(simd, &self, band, block),
