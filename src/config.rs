@@ -48,7 +48,7 @@ pub struct Settings {
     /// Learning-rate schedule [default: constant]
     #[arg(long, value_enum, help_heading = "Training")]
     pub schedule: Option<Schedule>,
-    /// L2 penalty [default: 0]
+    /// Weight decay: an L2 penalty, decoupled for adamw [default: 0]
     #[arg(long, allow_negative_numbers = true, help_heading = "Training")]
     pub weight_decay: Option<f64>,
     /// The one seed that everything follows from [default: 0]

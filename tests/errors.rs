@@ -113,7 +113,7 @@ fn configuration_files_are_refused_by_file_and_place() {
         ("data = \"blobs\"\n\nepochs = = 3\n", &["bad.toml", "line 3", "mend the TOML there"]),
         ("data = \"blobs\n", &["bad.toml", "line 1", "mend the TOML there"]),
         ("epochs = 1\nepochs = 2\n", &["bad.toml", "line 2", "duplicate key"]),
-        ("optimiser = \"adamw\"\n", &["bad.toml", "adamw", "`adam`", "mend the value there"]),
+        ("optimiser = \"adamax\"\n", &["bad.toml", "adamax", "`adam`", "mend the value there"]),
         ("data = \"blobs\"\nforget = \"2\"\n[method.finetun]\nepochs = 1\n", &["method `finetun`", "did you mean `finetune`?"]),
         ("data = \"blobs\"\nforget = \"2\"\n[method.finetune]\nepoch = 1\n", &["[method.finetune] epoch", "did you mean `epochs`?"]),
         ("data = \"blobs\"\nforget = \"2\"\nlr = nan\n", &["lr", "NaN is no learning rate"]),

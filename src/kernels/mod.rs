@@ -3,11 +3,13 @@
 //!
 //! | file | holds |
 //! |---|---|
+//! | `optimiser` | steps of Adam, AdamW and SGD, in place |
 //! | `simd` | run-time detection of the instruction set, dispatch |
 //!
 //! This is the only module with `unsafe`. Every kernel checks its bounds at its entry, in safe code, and each `unsafe` block says why it is sound.
 #![allow(unsafe_code)]
 
+pub mod optimiser;
 pub mod simd;
 
 use burn::backend::DispatchDevice;
