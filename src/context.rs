@@ -190,7 +190,8 @@ impl Context {
     /// A finished epoch of `images` that went forward and backward: counted, shown, logged.
     pub fn end_epoch(&mut self, bar: &crate::output::Bar, images: usize, row: &EpochRow) -> Result<()> {
         self.cost.trained(images);
-        bar.epoch(row.epoch, &format!("accuracy {:.1} %, loss {:.4}", 100.0 * row.accuracy, row.loss));
+        let held_out = row.validation.map(|v| format!(", held out {:.1} %", 100.0 * v)).unwrap_or_default();
+        bar.epoch(row.epoch, &format!("accuracy {:.1} %, loss {:.4}{held_out}", 100.0 * row.accuracy, row.loss));
         let fields = serde_json::to_value(row).map_err(|e| Error::failed("events", e.to_string(), "report this as a bug"))?;
         self.reporter.event("epoch", &self.model, fields)
     }
