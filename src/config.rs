@@ -48,9 +48,12 @@ pub struct Settings {
     /// Learning-rate schedule [default: constant]
     #[arg(long, value_enum, help_heading = "Training")]
     pub schedule: Option<Schedule>,
-    /// L2 penalty [default: 0]
+    /// Weight decay: an L2 penalty, decoupled for adamw [default: 0]
     #[arg(long, allow_negative_numbers = true, help_heading = "Training")]
     pub weight_decay: Option<f64>,
+    /// Share of the training images to hold out and test on instead of the test images, to choose settings by; `train` only [default: 0]
+    #[arg(long, allow_negative_numbers = true, help_heading = "Training")]
+    pub validation: Option<f64>,
     /// The one seed that everything follows from [default: 0]
     #[arg(long)]
     pub seed: Option<u64>,
@@ -94,6 +97,7 @@ const KEYS: &[&str] = &[
     "optimiser",
     "schedule",
     "weight-decay",
+    "validation",
     "seed",
     "device",
     "threads",
@@ -137,6 +141,7 @@ impl Settings {
             optimiser: self.optimiser.or(fallback.optimiser),
             schedule: self.schedule.or(fallback.schedule),
             weight_decay: self.weight_decay.or(fallback.weight_decay),
+            validation: self.validation.or(fallback.validation),
             seed: self.seed.or(fallback.seed),
             device: self.device.or(fallback.device),
             threads: self.threads.or(fallback.threads),
@@ -161,6 +166,19 @@ impl Settings {
         };
         settings.check()?;
         Ok(settings)
+    }
+
+    /// Share of the training images held out, 0 for none.
+    ///
+    /// # Errors
+    /// A share outside 0 to 0.9.
+    pub fn validation(&self) -> Result<f64> {
+        let share = self.validation.unwrap_or(0.0);
+        if (0.0..=0.9).contains(&share) {
+            Ok(share)
+        } else {
+            Err(Error::input("validation", format!("{share} is no share of the training images to hold out"), "use 0 to 0.9, for example 0.2"))
+        }
     }
 
     /// Methods with their complete parameters, in the order asked for; all of them by default.

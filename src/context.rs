@@ -3,15 +3,17 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use burn::optim::{AdamConfig, ModuleOptimizer, SgdConfig, decay::WeightDecayConfig, momentum::MomentumConfig};
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
 use crate::data::augment::Augmentation;
 use crate::data::{Batches, Dataset, Labelled, Normalisation};
 use crate::error::{Error, Result};
+use crate::optimiser::Optimiser;
 use crate::output::Output;
 use crate::summary::EpochRow;
+
+pub use crate::optimiser::OptimiserKind;
 
 /// How a network is trained.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -26,18 +28,8 @@ pub struct TrainSettings {
     pub optimiser: OptimiserKind,
     /// How the learning rate changes over the training.
     pub schedule: Schedule,
-    /// L2 penalty added to the gradient.
+    /// Weight decay: an L2 penalty added to the gradient, decoupled from it for AdamW.
     pub weight_decay: f64,
-}
-
-/// Optimisers by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum OptimiserKind {
-    /// Adam, betas 0.9/0.999, eps 1e-8 (Kingma & Ba 2015; the notebook's).
-    Adam,
-    /// Stochastic gradient descent with momentum 0.9.
-    Sgd,
 }
 
 /// Learning-rate schedules by name.
@@ -69,14 +61,8 @@ impl TrainSettings {
     }
 
     /// A fresh optimiser.
-    pub fn optimiser(&self) -> ModuleOptimizer {
-        let decay = (self.weight_decay > 0.0).then(|| WeightDecayConfig::new(self.weight_decay as f32));
-        match self.optimiser {
-            OptimiserKind::Adam => adam(decay),
-            OptimiserKind::Sgd => {
-                SgdConfig::new().with_weight_decay(decay).with_momentum(Some(MomentumConfig::new().with_momentum(0.9).with_dampening(0.0))).init()
-            }
-        }
+    pub fn optimiser(&self) -> Optimiser {
+        Optimiser::new(self.optimiser, self.weight_decay)
     }
 
     /// Learning rate at step `step` of `steps`.
@@ -86,11 +72,6 @@ impl TrainSettings {
             Schedule::Cosine => self.lr * 0.5 * (1.0 + (std::f64::consts::PI * step as f64 / steps.max(1) as f64).cos()),
         }
     }
-}
-
-/// Adam with betas 0.9/0.999 and eps 1e-8 (burn's own default is 1e-5).
-pub fn adam(decay: Option<WeightDecayConfig>) -> ModuleOptimizer {
-    AdamConfig::new().with_beta_1(0.9).with_beta_2(0.999).with_epsilon(1e-8).with_weight_decay(decay).init()
 }
 
 /// How images become tensors.
@@ -209,7 +190,8 @@ impl Context {
     /// A finished epoch of `images` that went forward and backward: counted, shown, logged.
     pub fn end_epoch(&mut self, bar: &crate::output::Bar, images: usize, row: &EpochRow) -> Result<()> {
         self.cost.trained(images);
-        bar.epoch(row.epoch, &format!("accuracy {:.1} %, loss {:.4}", 100.0 * row.accuracy, row.loss));
+        let held_out = row.validation.map(|v| format!(", held out {:.1} %", 100.0 * v)).unwrap_or_default();
+        bar.epoch(row.epoch, &format!("accuracy {:.1} %, loss {:.4}{held_out}", 100.0 * row.accuracy, row.loss));
         let fields = serde_json::to_value(row).map_err(|e| Error::failed("events", e.to_string(), "report this as a bug"))?;
         self.reporter.event("epoch", &self.model, fields)
     }

@@ -66,18 +66,3 @@ pub fn mask(model: &Classifier, data: &Labelled, score: Score, share: f64, ctx: 
     }
     Ok(parameters.into_iter().map(|p| p.name).zip(masks).collect())
 }
-
-/// `trained` with every weight that `mask` freezes put back to its value in `original`, bit for bit. Momentum and weight decay
-/// leak through a gradient mask; this does not.
-pub fn restore_frozen(trained: Classifier, original: &BTreeMap<String, Vec<f32>>, mask: &Mask) -> Classifier {
-    trained.rewrite(|name, _shape, current| {
-        let (mask, old) = (mask.get(name)?, original.get(name)?);
-        let mut values = current();
-        for ((v, o), free) in values.iter_mut().zip(old).zip(mask) {
-            if !free {
-                *v = *o;
-            }
-        }
-        Some(values)
-    })
-}

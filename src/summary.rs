@@ -215,6 +215,9 @@ pub struct EpochRow {
     /// The notebook's training-time hiding, for the methods that train with old-class samples.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub hiding: Option<f64>,
+    /// Share of held-out samples whose arg-max is their slot, after the epoch, in inference mode; only where samples were held out.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub validation: Option<f64>,
 }
 
 /// Training curve of one model, from `events.jsonl`.

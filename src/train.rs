@@ -17,6 +17,20 @@ use crate::summary::EpochRow;
 /// # Errors
 /// Ctrl-C; a loss that is not finite.
 pub fn fit(model: Classifier, data: &Labelled, settings: &TrainSettings, ctx: &mut Context) -> Result<Classifier> {
+    fit_and_validate(model, data, None, settings, ctx)
+}
+
+/// [`fit`] that also measures the accuracy on `held_out` after every epoch. The model is the same with and without.
+///
+/// # Errors
+/// As [`fit`].
+pub fn fit_and_validate(
+    model: Classifier,
+    data: &Labelled,
+    held_out: Option<&Labelled>,
+    settings: &TrainSettings,
+    ctx: &mut Context,
+) -> Result<Classifier> {
     let mut net = model.trainable(|_| true, false);
     let mut optimiser = settings.optimiser();
     let batches = data.len().div_ceil(settings.batch);
@@ -32,9 +46,21 @@ pub fn fit(model: Classifier, data: &Labelled, settings: &TrainSettings, ctx: &m
             net = optimiser.step(settings.rate(epoch * batches + i, settings.epochs * batches), net, grads);
             bar.batch(epoch);
         }
-        ctx.end_epoch(&bar, data.len(), &meter.row())?;
+        let mut row = meter.row();
+        if let Some(held_out) = held_out {
+            row.validation = accuracy(&predict(&net.clone().finished(), held_out, ctx)?, &held_out.slots);
+            ctx.cost.forwarded(held_out.len());
+        }
+        ctx.end_epoch(&bar, data.len(), &row)?;
     }
     Ok(net.finished())
+}
+
+/// Share of the samples with a slot whose arg-max is that slot; none where none has one.
+pub fn accuracy(logits: &Logits, slots: &[Option<Slot>]) -> Option<f64> {
+    let counted = slots.iter().flatten().count();
+    let hits = logits.rows().zip(slots).filter(|(row, slot)| Some(Slot(stats::argmax(row))) == **slot).count();
+    (counted > 0).then(|| hits as f64 / counted as f64)
 }
 
 /// One-hot targets, N×K; a row of zeros where there is no slot.
@@ -117,6 +143,7 @@ impl EpochMeter {
             l_min: self.losses.iter().copied().fold(f64::INFINITY, f64::min),
             l_max: self.losses.iter().copied().fold(f64::NEG_INFINITY, f64::max),
             hiding: (!self.hiding.is_empty()).then(|| stats::mean(&self.hiding)),
+            validation: None,
         }
     }
 }

@@ -119,6 +119,45 @@ fn test_accuracy_is_hits_over_images_of_the_saved_model() {
 }
 
 #[test]
+fn held_out_samples_are_tested_on_in_the_test_images_place() {
+    let bench = Bench::new();
+    let line = format!("train {TINY} --quiet --classes 0,1,2,3,4 --validation 0.2 --seed 3");
+    let json = bench.unlearn(&format!("{line} --json --out m.safetensors")).ok().json();
+    assert!(json.get("test").is_none(), "who chooses settings does not see the test images");
+    // By hand, from the checkpoint: 60 of 300.
+    let dataset = blobs();
+    let ctx = context("test", &dataset, 1);
+    let (model, metadata, _) = checkpoint::load(&bench.path("m.safetensors"), &ctx.device).unwrap();
+    let map = metadata.classes().unwrap();
+    let (rest, held_out) = Samples::of_classes(&dataset.train, map.classes()).hold_out(0.2, 3).unwrap();
+    assert_eq!((rest.len(), held_out.len()), (240, 60));
+    let held_out = Labelled::new(held_out, &map);
+    let expected = train::accuracy(&train::predict(&model, &held_out, &ctx).unwrap(), &held_out.slots).unwrap();
+    assert_eq!((json["validation"]["images"].as_u64(), json["validation"]["accuracy"].as_f64()), (Some(60), Some(expected)));
+    // Every epoch says so, too; the last one of the model that was saved.
+    let epochs: Vec<f64> = json["epochs"].as_array().unwrap().iter().map(|e| e["validation"].as_f64().unwrap()).collect();
+    assert_eq!((epochs.len(), epochs[1]), (2, expected));
+    // Training saw the other 240 only: its accuracy is a share of them.
+    let hits = json["epochs"][1]["accuracy"].as_f64().unwrap() * 240.0;
+    assert!((hits - hits.round()).abs() < 1e-9, "{hits} of 240");
+
+    let ran = bench.unlearn(&format!("{line} --out again.safetensors")).ok();
+    assert!(bench.read("m.safetensors") == bench.read("again.safetensors"));
+    assert!(ran.out.lines().next().unwrap().ends_with("l_max  validation"), "{}", ran.out);
+    for part in [&format!("Validation\naccuracy    {expected:.4}  fraction of held-out training images"), "over its held-out training images"] {
+        assert!(ran.out.contains(part), "{part} is missing in\n{}", ran.out);
+    }
+}
+
+#[test]
+fn a_class_of_which_nothing_is_held_out_has_no_row() {
+    let bench = Bench::new();
+    // One image of 300: four classes have none.
+    let ran = bench.unlearn(&format!("train {TINY} --quiet --classes 0,1,2,3,4 --validation 0.001 --out m.safetensors")).ok();
+    assert_eq!(ran.out.lines().filter(|l| l.contains("–  ")).count(), 4, "{}", ran.out);
+}
+
+#[test]
 fn inspect_shows_what_a_checkpoint_says() {
     let bench = Bench::new();
     bench.unlearn(&format!("train {TINY} --quiet --classes sides,0,4 --seed 7 --out m.safetensors")).ok();

@@ -3,7 +3,10 @@
 
 mod common;
 
-use common::{Bench, SWAP, without_cost};
+use common::{Bench, SWAP, blobs, context, map, without_cost};
+use unlearn::data::{Labelled, Samples};
+use unlearn::model::Classifier;
+use unlearn::train;
 
 /// Every checkpoint of a run (file name and bytes), and its scores without the cost.
 type Left = (Vec<(String, Vec<u8>)>, unlearn::summary::Scores);
@@ -83,4 +86,20 @@ fn trained_checkpoints_too() {
     }
     assert!(bench.read("a") == bench.read("b"));
     assert!(bench.read("a") != bench.read("c"));
+}
+
+#[test]
+fn measuring_on_held_out_samples_changes_nothing() {
+    let dataset = blobs();
+    let map = map(&[0, 1, 2]);
+    let (rest, held_out) = Samples::of_classes(&dataset.train, map.classes()).hold_out(0.3, 0).unwrap();
+    let (rest, held_out) = (Labelled::new(rest, &map), Labelled::new(held_out, &map));
+    let hash = |held_out: Option<&Labelled>| {
+        // Running statistics, too, could leak from one into the other.
+        let mut ctx = context("m", &dataset, 2);
+        let fresh = Classifier::new("resnet20", dataset.shape(), map.len(), ctx.seed, &ctx.device).unwrap();
+        let settings = ctx.settings.clone();
+        train::fit_and_validate(fresh, &rest, held_out, &settings, &mut ctx).unwrap().hash()
+    };
+    assert_eq!(hash(Some(&held_out)), hash(None));
 }

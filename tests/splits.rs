@@ -150,6 +150,26 @@ proptest! {
     }
 
     #[test]
+    fn what_is_held_out_is_the_rest_of_what_is_trained_on((dataset, before, _) in possible(), share in 0.0f64..=0.9, seed in any::<u64>()) {
+        let all = Samples::of_classes(&dataset.train, before.classes());
+        let values = |s: &Samples| (0..s.len()).map(|i| s.image(i)[0]).collect::<Vec<u8>>();
+        let expected = ((share * all.len() as f64).round() as usize).max(1);
+        let Ok((rest, held_out)) = all.hold_out(share, seed) else {
+            prop_assert!(expected >= all.len(), "refused with {} left", all.len() - expected);
+            return Ok(());
+        };
+        prop_assert_eq!(held_out.len(), expected);
+        // The images' values are their places, so a merge in order is the whole.
+        let (a, b) = (values(&rest), values(&held_out));
+        prop_assert!(a.is_sorted() && b.is_sorted());
+        let mut both = [a, b.clone()].concat();
+        both.sort_unstable();
+        prop_assert_eq!(both, values(&all), "disjoint, and nothing is lost");
+        let (_, again) = all.hold_out(share, seed).unwrap();
+        prop_assert_eq!(values(&again), b, "the seed alone decides");
+    }
+
+    #[test]
     fn a_spread_is_a_part_in_order((dataset, before, _) in possible(), count in 1usize..80) {
         let all = Samples::of_classes(&dataset.train, before.classes());
         let some = all.spread(count);
@@ -177,4 +197,16 @@ fn a_class_without_images_is_refused_by_name() {
     assert!(SwapTask::new(&set, &map, swap(2)).is_ok());
     let error = SwapTask::new(&set, &map, swap(3)).unwrap_err().to_string();
     assert!(error.contains("class 3 (class 3) has no test images") && error.contains("made-up"), "{error}");
+}
+
+#[test]
+fn other_seeds_hold_out_other_samples_and_one_sample_cannot_be_split() {
+    let all = Samples::of_classes(&part(&[0; 200], 1), &[ClassId(0)]);
+    let held = |seed| {
+        let (_, held_out) = all.hold_out(0.5, seed).unwrap();
+        (0..held_out.len()).map(|i| held_out.image(i)[0]).collect::<Vec<u8>>()
+    };
+    assert_ne!(held(1), held(2));
+    let one = Samples::of_classes(&part(&[0], 1), &[ClassId(0)]);
+    assert!(one.hold_out(0.1, 1).unwrap_err().to_string().contains("none to train on"));
 }

@@ -35,6 +35,10 @@ pub fn demo(args: DemoArgs, json: bool, output: &Output) -> Result<()> {
 pub fn swap(args: SwapArgs, json: bool, output: &Output) -> Result<()> {
     let started = Instant::now();
     let settings = resolve(args.settings, args.config.as_deref())?;
+    if settings.validation()? > 0.0 {
+        let what = "a swap holds nothing out: its oracles are to see what the original saw";
+        return Err(Error::input("validation", what, "leave it out here; choose settings with `unlearn train --validation`"));
+    }
     use_threads(settings.threads)?;
     let device_name = settings.device.clone().unwrap_or_else(|| "cpu".into());
     let device = device::open(&device_name)?;

@@ -22,6 +22,7 @@ use crate::cli::TrainArgs;
 
 pub fn train(args: TrainArgs, json: bool, output: &Output) -> Result<()> {
     let settings = resolve(args.settings, args.config.as_deref())?;
+    let share = settings.validation()?;
     use_threads(settings.threads)?;
     let device = device::open(settings.device.as_deref().unwrap_or("cpu"))?;
     let dataset = Dataset::load(settings.data.as_deref().unwrap_or("mnist-mini"), &data_dir(settings.data_dir.as_deref()))?;
@@ -43,17 +44,24 @@ pub fn train(args: TrainArgs, json: bool, output: &Output) -> Result<()> {
     };
     let arch = settings.arch.as_deref().unwrap_or("cnn-s");
     let fresh = Classifier::new(arch, dataset.shape(), map.len(), ctx.seed, &device)?;
-    let data = Labelled::new(Samples::of_classes(&dataset.train, map.classes()), &map);
+    let (train, held_out) = split(Samples::of_classes(&dataset.train, map.classes()), share, seed)?;
+    let data = Labelled::new(train, &map);
+    let held_out = held_out.map(|samples| Labelled::new(samples, &map));
     output.status(&format!(
-        "{arch}: {} parameters, {} classes, {} training images, batch {}",
+        "{arch}: {} parameters, {} classes, {} training images{}, batch {}",
         training::parameter_count(&fresh),
         map.len(),
         data.len(),
+        held_out.as_ref().map(|h| format!(" and {} held out", h.len())).unwrap_or_default(),
         ctx.settings.batch
     ));
     let trained = ctx.settings.clone();
-    let model = training::fit(fresh, &data, &trained, &mut ctx)?;
-    let test = Labelled::new(Samples::of_classes(&dataset.test, map.classes()), &map);
+    let model = training::fit_and_validate(fresh, &data, held_out.as_ref(), &trained, &mut ctx)?;
+    // Who holds samples out is choosing settings: the test images stay unseen.
+    let (judged_by, test) = match held_out {
+        Some(held_out) => (JudgedBy::HeldOut, held_out),
+        None => (JudgedBy::Test, Labelled::new(Samples::of_classes(&dataset.test, map.classes()), &map)),
+    };
     let logits = training::predict(&model, &test, &ctx)?;
     let metadata = Metadata {
         format: checkpoint::FORMAT,
@@ -72,12 +80,22 @@ pub fn train(args: TrainArgs, json: bool, output: &Output) -> Result<()> {
     let rows = events::curves(&log)?.into_iter().next().map(|c| c.rows).unwrap_or_default();
     let tested = Tested::of(&logits, &test, &map);
     if json {
-        return print_json(&json!({ "epochs": rows, "test": tested.json(&metadata.class_names), "checkpoint": args.out }), output);
+        let key = judged_by.key();
+        return print_json(&json!({ "epochs": rows, key: tested.json(&metadata.class_names), "checkpoint": args.out }), output);
     }
     output.result(&epochs(&rows));
-    output.result(&tested.text(&metadata.class_names));
+    output.result(&tested.text(judged_by, &metadata.class_names));
     output.result(&format!("Checkpoint: {}", args.out.display()));
     Ok(())
+}
+
+/// The samples to train on and, for a `share` above 0, those held out.
+fn split(samples: Samples, share: f64, seed: u64) -> Result<(Samples, Option<Samples>)> {
+    if share == 0.0 {
+        return Ok((samples, None));
+    }
+    let (train, held_out) = samples.hold_out(share, seed)?;
+    Ok((train, Some(held_out)))
 }
 
 /// The classes listed, or all but the one that a swap is to learn.
@@ -91,8 +109,13 @@ fn chosen_classes(settings: &Settings, dataset: &Dataset) -> Result<ClassMap> {
 
 fn config_hash(training: &unlearn::context::TrainSettings, dataset: &Dataset, settings: &Settings) -> Result<String> {
     use sha2::{Digest, Sha256};
-    let spec =
-        json!({ "train": training, "data": dataset.fingerprint(), "augment": settings.augment.unwrap_or(true), "seed": settings.seed.unwrap_or(0) });
+    let spec = json!({
+        "train": training,
+        "data": dataset.fingerprint(),
+        "augment": settings.augment.unwrap_or(true),
+        "seed": settings.seed.unwrap_or(0),
+        "validation": settings.validation()?,
+    });
     Ok(unlearn::hex(&Sha256::digest(spec.to_string().as_bytes())))
 }
 
@@ -100,14 +123,46 @@ fn config_hash(training: &unlearn::context::TrainSettings, dataset: &Dataset, se
 fn epochs(rows: &[EpochRow]) -> String {
     let cells = |r: &EpochRow| {
         let mut cells = vec![r.epoch.to_string()];
-        cells.extend([r.accuracy, r.confidence, r.loss, r.l_var, r.l_min, r.l_max].map(|v| format!("{v:.6}")));
+        cells.extend([r.accuracy, r.confidence, r.loss, r.l_var, r.l_min, r.l_max].into_iter().chain(r.validation).map(|v| format!("{v:.6}")));
         cells
     };
-    table(&["epoch", "accuracy", "confidence", "loss", "l_var", "l_min", "l_max"], &rows.iter().map(cells).collect::<Vec<_>>())
+    let mut headings = vec!["epoch", "accuracy", "confidence", "loss", "l_var", "l_min", "l_max"];
+    if rows.iter().all(|r| r.validation.is_some()) {
+        headings.push("validation");
+    }
+    table(&headings, &rows.iter().map(cells).collect::<Vec<_>>())
+}
+
+/// What the trained network is tested on.
+#[derive(Clone, Copy)]
+enum JudgedBy {
+    /// The data set's test images.
+    Test,
+    /// The training images held out.
+    HeldOut,
+}
+
+impl JudgedBy {
+    /// Key in JSON.
+    fn key(self) -> &'static str {
+        match self {
+            Self::Test => "test",
+            Self::HeldOut => "validation",
+        }
+    }
+
+    /// Heading, and what the images are called.
+    fn words(self) -> [&'static str; 2] {
+        match self {
+            Self::Test => ["Test", "test"],
+            Self::HeldOut => ["Validation", "held-out training"],
+        }
+    }
 }
 
 /// The notebook's test: accuracy over samples, confidence as mean of per-class means, confusion matrix of mean softmax.
 struct Tested {
+    images: usize,
     accuracy: f64,
     confidence: f64,
     confusion: Vec<Vec<f64>>,
@@ -126,6 +181,7 @@ impl Tested {
         let classes: Vec<Logits> = (0..map.len()).map(|s| Logits { values: by_slot.remove(&s).unwrap_or_default(), slots: map.len() }).collect();
         let confidences: Vec<f64> = classes.iter().filter_map(Logits::confidence).collect();
         Self {
+            images: test.len(),
             accuracy: hits as f64 / test.len().max(1) as f64,
             confidence: stats::mean(&confidences),
             confusion: classes.iter().map(Logits::profile).collect(),
@@ -133,19 +189,23 @@ impl Tested {
     }
 
     fn json(&self, names: &[String]) -> serde_json::Value {
-        json!({ "accuracy": self.accuracy, "confidence": self.confidence, "classes": names, "confusion_softmax": self.confusion })
+        json!({ "images": self.images, "accuracy": self.accuracy, "confidence": self.confidence, "classes": names, "confusion_softmax": self.confusion })
     }
 
-    fn text(&self, names: &[String]) -> String {
+    fn text(&self, judged_by: JudgedBy, names: &[String]) -> String {
+        let [heading, images] = judged_by.words();
         let headings: Vec<&str> = std::iter::once("class").chain(names.iter().map(String::as_str)).collect();
         let rows: Vec<Vec<String>> = names
             .iter()
             .zip(&self.confusion)
-            // Whole percents, truncated as the notebook prints them.
-            .map(|(name, row)| std::iter::once(name.clone()).chain(row.iter().map(|p| format!("{}%", (100.0 * p) as u32))).collect())
+            .map(|(name, row)| {
+                // Whole percents, truncated as the notebook prints them. A class without images has no row.
+                let percent = |k: usize| row.get(k).map_or("–".to_string(), |p| format!("{}%", (100.0 * p) as u32));
+                std::iter::once(name.clone()).chain((0..names.len()).map(percent)).collect()
+            })
             .collect();
         format!(
-            "\nTest\naccuracy    {:.4}  fraction of test images, higher is better\nconfidence  {:.4}  nats², mean over classes\nConfusion matrix: row = class, mean softmax output over its test images\n{}",
+            "\n{heading}\naccuracy    {:.4}  fraction of {images} images, higher is better\nconfidence  {:.4}  nats², mean over classes\nConfusion matrix: row = class, mean softmax output over its {images} images\n{}",
             self.accuracy,
             self.confidence,
             table(&headings, &rows)

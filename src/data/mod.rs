@@ -7,11 +7,13 @@
 //! | `view` | [`View`]: samples of one part that a method may or may not open |
 //! | `task` | [`SwapTask`]: retain, forget and learn, train and test, disjoint by construction |
 //! | `batch` | [`Batches`]: shuffled, augmented, normalised tensors |
+//! | `ahead` | work done ahead of need |
 //! | `augment` | the notebooks' augmentations |
 //! | `idx`, `emnist`, `cifar10`, `embedded`, `synthetic` | one format or set a file |
 //! | `download` | fetch with mirrors, resume, checksum |
 //! | `sheet` | contact sheets |
 
+mod ahead;
 pub mod augment;
 pub mod batch;
 pub mod cifar10;

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{ClassId, Part};
 use crate::error::{Error, Result};
+use crate::rng;
 
 /// Which of the swap's three sets a view belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -101,6 +102,27 @@ impl Samples {
             return self.clone();
         }
         Self { part: self.part.clone(), indices: (0..count).map(|i| self.indices[i * n / count]).collect() }
+    }
+
+    /// This selection in two, disjoint and each in file order: the samples to train on, and `share` of all of them (at least one) held out.
+    /// Which are held out is drawn from the stream `validation` of `seed`, whatever their class.
+    ///
+    /// # Errors
+    /// Fewer than two samples, or so few that none would be left to train on.
+    pub fn hold_out(&self, share: f64, seed: u64) -> Result<(Self, Self)> {
+        let held = ((share * self.len() as f64).round() as usize).max(1);
+        if held >= self.len() {
+            let what = format!("{share} of {} training images leaves none to train on", self.len());
+            return Err(Error::input("validation", what, "use a smaller share or more images"));
+        }
+        let drawn = rand::seq::index::sample(&mut rng::stream(seed, "validation", 0), self.len(), held);
+        let mut is_held = vec![false; self.len()];
+        drawn.into_iter().for_each(|i| is_held[i] = true);
+        let part = |held: bool| {
+            let indices = self.indices.iter().zip(&is_held).filter(|(_, h)| **h == held).map(|(i, _)| *i).collect();
+            Self { part: self.part.clone(), indices }
+        };
+        Ok((part(false), part(true)))
     }
 
     /// This selection and `others`, which must be of the same part, in file order.

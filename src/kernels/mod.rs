@@ -10,6 +10,7 @@
 //! | `conv/` | convolution with a fused ReLU and maximum |
 //! | `norm/` | batch normalisation with a fused addition and ReLU |
 //! | `pool` | maximum and global average |
+//! | `optimiser` | steps of Adam, AdamW and SGD, in place |
 //!
 //! This is the only module with `unsafe`. Every kernel checks its bounds at its entry, in safe code, and each `unsafe` block says why it is sound.
 #![allow(unsafe_code)]
@@ -19,6 +20,7 @@ mod images;
 pub mod memory;
 mod moments;
 pub mod norm;
+pub mod optimiser;
 mod padded;
 pub mod pool;
 pub mod simd;

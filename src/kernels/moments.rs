@@ -17,8 +17,7 @@ impl Moments {
         let centre = &pixels[..c];
         let mut sums = vec![[0f64; 2]; c];
         add_sums(isa, pixels, centre, None, &mut sums);
-        let channels =
-            sums.iter().zip(centre).map(|([s, q], centre)| [f64::from(*centre) + s / count, (q - s * s / count).max(0.0)]).collect();
+        let channels = sums.iter().zip(centre).map(|([s, q], centre)| [f64::from(*centre) + s / count, (q - s * s / count).max(0.0)]).collect();
         Self { count, channels }
     }
 

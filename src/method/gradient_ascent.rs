@@ -8,10 +8,11 @@ use burn::optim::GradientsParams;
 use serde::{Deserialize, Serialize};
 
 use super::{Method, MethodEntry, in_range};
-use crate::context::{Context, adam};
+use crate::context::Context;
 use crate::data::{Labelled, Needs, SwapTask};
 use crate::error::Result;
 use crate::model::Classifier;
+use crate::optimiser::Optimiser;
 use crate::train::{self, EpochMeter};
 
 /// Parameters.
@@ -59,7 +60,7 @@ impl Method for GradientAscent {
         let data = Labelled::new(samples, task.working());
         let old = task.swap.forget;
         let mut net = original.trainable(|_| true, false);
-        let mut optimiser = adam(None);
+        let mut optimiser = Optimiser::adam();
         let batch_size = ctx.settings.batch;
         let bar = ctx.bar(self.epochs, data.len().div_ceil(batch_size));
         for epoch in 0..self.epochs {

@@ -13,10 +13,11 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 use super::{Method, MethodEntry, in_range};
-use crate::context::{Context, adam};
+use crate::context::Context;
 use crate::data::{Labelled, Needs, Slot, SwapTask};
 use crate::error::Result;
 use crate::model::{Activations, Classifier, Cut, tensors::floats};
+use crate::optimiser::Optimiser;
 use crate::rng;
 use crate::stats;
 use crate::train;
@@ -89,7 +90,7 @@ impl Method for HeadDistil {
         head.weight = head.weight.map(|w| Tensor::from_data(TensorData::new(head_tensors["head.weight"].clone(), w.dims()), &device).require_grad());
         head.bias =
             head.bias.map(|b| b.map(|b| Tensor::from_data(TensorData::new(head_tensors["head.bias"].clone(), b.dims()), &device).require_grad()));
-        let mut optimiser = adam(None);
+        let mut optimiser = Optimiser::adam();
         let size = ctx.settings.batch;
         let bar = ctx.bar(self.epochs, data.len().div_ceil(size));
         for epoch in 0..self.epochs {

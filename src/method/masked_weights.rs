@@ -5,16 +5,15 @@
 //! Its pitfalls, which `docs/baseline.md` measures: without the retain set nothing defends the retained classes, the penalty is
 //! unbounded, and the frozen weights still hold the old class. Normalisation layers keep their statistics: a frozen network stays frozen.
 
-use std::collections::BTreeMap;
-
 use burn::optim::GradientsParams;
 use serde::{Deserialize, Serialize};
 
 use super::{Method, MethodEntry, in_range};
-use crate::context::{Context, adam};
+use crate::context::Context;
 use crate::data::{Labelled, Needs, SwapTask};
 use crate::error::Result;
 use crate::model::Classifier;
+use crate::optimiser::Optimiser;
 use crate::saliency::{self, Score};
 use crate::train::{self, EpochMeter};
 
@@ -73,10 +72,11 @@ impl Method for MaskedWeights {
             parts.push(task.retain.train.samples()?);
         }
         let data = Labelled::new(forget.union(parts), task.working());
-        let frozen: BTreeMap<String, Vec<f32>> = original.parameters().into_iter().map(|p| (p.name, p.values)).collect();
         // A tensor without a single free weight needs no gradient.
         let mut net = original.trainable(|name| mask.get(name).is_some_and(|m| m.contains(&true)), true);
-        let mut optimiser = adam(None);
+        // The optimiser's own mask: momentum would leak through one on the gradient.
+        let free = net.parameters().into_iter().filter_map(|p| Some((p.id, mask.get(&p.name)?.clone())));
+        let mut optimiser = Optimiser::adam().with_free(free);
         let batch_size = ctx.settings.batch;
         let bar = ctx.bar(self.epochs, data.len().div_ceil(batch_size));
         for epoch in 0..self.epochs {
@@ -90,7 +90,7 @@ impl Method for MaskedWeights {
                     train::cross_entropy(logits.clone(), &favoured) - train::cross_entropy(logits.clone(), &penalised).mul_scalar(self.penalty);
                 meter.add(&ctx.model, &loss, logits, &favoured)?;
                 let grads = GradientsParams::from_grads(loss.backward(), &net);
-                net = saliency::restore_frozen(optimiser.step(self.lr, net, grads), &frozen, &mask);
+                net = optimiser.step(self.lr, net, grads);
                 bar.batch(epoch);
             }
             ctx.end_epoch(&bar, data.len(), &meter.row())?;

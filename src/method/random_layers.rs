@@ -12,11 +12,12 @@ use burn::optim::GradientsParams;
 use serde::{Deserialize, Serialize};
 
 use super::{Method, MethodEntry, in_range};
-use crate::context::{Context, adam};
+use crate::context::Context;
 use crate::data::{Labelled, Needs, SwapTask};
 use crate::error::{Error, Result};
 use crate::imitation;
 use crate::model::{Classifier, tensors::floats};
+use crate::optimiser::Optimiser;
 use crate::rng;
 use crate::stats::Logits;
 use crate::train::{self, EpochMeter};
@@ -86,7 +87,7 @@ impl Method for RandomLayers {
             let mut draw = rng::stream(ctx.seed, "random-layers", epoch as u64);
             let drawn: Vec<&String> = rand::seq::index::sample(&mut draw, names.len(), self.n_layers).into_iter().map(|i| &names[i]).collect();
             let mut net = model.trainable(|name| drawn.iter().any(|d| *d == name), false);
-            let mut optimiser = adam(None);
+            let mut optimiser = Optimiser::adam();
             let mut meter = EpochMeter::new(epoch);
             for batch in ctx.training_batches(&data, self.batch, epoch) {
                 ctx.check_interrupt()?;

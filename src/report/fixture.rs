@@ -209,6 +209,7 @@ fn curve_of(model: &Made) -> Curve {
             l_min: 0.5 * loss,
             l_max: 2.0 * loss,
             hiding: (model.name == "random-labels").then_some(0.4 / (epoch + 1) as f64),
+            validation: None,
         }
     };
     Curve { model: model.name.to_owned(), rows: (0..if scratch { 8 } else { 3 }).map(row).collect() }

@@ -32,21 +32,28 @@ impl Affine {
 /// Every pixel of `to` takes the nearest pixel of `from` (planes of `size` = H, W), 0 where its origin lies outside.
 pub(super) fn affine(from: &[f32], [height, width]: [usize; 2], map: Affine, to: &mut [f32]) {
     let [a, b, c, d, e, f] = map.inverse([height as f64 / 2.0, width as f64 / 2.0]);
-    let plane = height * width;
+    // Pixel centres lie at half numbers, so the pixel that holds a point has its whole part as number.
+    let along: Vec<(f64, f64)> = (0..width).map(|col| col as f64 + 0.5).map(|x| (a * x, d * x)).collect();
+    let mut origins = Vec::with_capacity(height * width);
     for row in 0..height {
-        for col in 0..width {
-            // Pixel centres lie at half numbers, so the pixel that holds a point has its whole part as number.
-            let (x, y) = (col as f64 + 0.5, row as f64 + 0.5);
-            let (x, y) = (a * x + b * y + c, d * x + e * y + f);
-            let inside = x >= 0.0 && y >= 0.0 && x < width as f64 && y < height as f64;
-            let origin = inside.then(|| y as usize * width + x as usize);
-            let at = row * width + col;
-            for (to, from) in to.chunks_exact_mut(plane).zip(from.chunks_exact(plane)) {
-                to[at] = origin.map_or(0.0, |o| from[o]);
-            }
-        }
+        let y = row as f64 + 0.5;
+        let (across, down) = (b * y, e * y);
+        origins.extend(along.iter().map(|(ax, dx)| {
+            let (x, y) = (ax + across + c, dx + down + f);
+            let inside = (x >= 0.0) & (y >= 0.0) & (x < width as f64) & (y < height as f64);
+            // For points outside a meaningless number, but without a branch for every pixel.
+            let number = (y as i32).wrapping_mul(width as i32).wrapping_add(x as i32);
+            if inside { number } else { OUTSIDE }
+        }));
+    }
+    let plane = height * width;
+    for (to, from) in to.chunks_exact_mut(plane).zip(from.chunks_exact(plane)) {
+        to.iter_mut().zip(&origins).for_each(|(to, origin)| *to = from.get(*origin as usize).copied().unwrap_or(0.0));
     }
 }
+
+/// The number of no pixel.
+const OUTSIDE: i32 = -1;
 
 /// A rectangle within an image, in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -138,8 +138,7 @@ pub fn backward(isa: Isa, given: Given) -> Gradients {
         (Some(weights), needs.bias.then_some(bias))
     } else {
         let run = |part: Part| job.run(part);
-        let sums: Vec<Sums> =
-            if group::is_small(sizes) { work.into_iter().map(run).collect() } else { work.into_par_iter().map(run).collect() };
+        let sums: Vec<Sums> = if group::is_small(sizes) { work.into_iter().map(run).collect() } else { work.into_par_iter().map(run).collect() };
         let weights = needs.weights.then(|| job.gradient.unpack(&total(sums.iter().map(|s| &s.weights[..]).collect())));
         (weights, needs.bias.then(|| total(sums.iter().map(|s| &s.bias[..]).collect())))
     };

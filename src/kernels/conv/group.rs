@@ -21,7 +21,12 @@ pub fn is_small(sizes: &Sizes) -> bool {
 }
 
 /// Runs `work(scratch, first image, part)` for every part, which belong to consecutive groups of [`images`] images.
-pub fn for_each<T: Send, S: Send>(sizes: &Sizes, parts: Vec<T>, scratch: impl Fn() -> S + Sync + Send, work: impl Fn(&mut S, usize, T) + Sync + Send) {
+pub fn for_each<T: Send, S: Send>(
+    sizes: &Sizes,
+    parts: Vec<T>,
+    scratch: impl Fn() -> S + Sync + Send,
+    work: impl Fn(&mut S, usize, T) + Sync + Send,
+) {
     let images = images(sizes);
     if parts.len() == 1 || is_small(sizes) {
         let mut own = scratch();

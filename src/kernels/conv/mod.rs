@@ -30,10 +30,10 @@ use std::sync::Arc;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::Tensor;
+use burn_autodiff::Autodiff;
 use burn_autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn_autodiff::grads::Gradients;
 use burn_autodiff::ops::{Backward, Ops, OpsKind};
-use burn_autodiff::Autodiff;
 use burn_flex::FlexTensor;
 
 pub use geometry::{Geometry, Sizes};
@@ -51,13 +51,7 @@ use forward::Behind;
 #[backend_extension(Flex, Autodiff)]
 pub trait ConvTail: Backend {
     /// See [`conv_tail`].
-    fn conv_tail(
-        x: FloatTensor<Self>,
-        weights: FloatTensor<Self>,
-        bias: FloatTensor<Self>,
-        geometry: Geometry,
-        tail: Tail,
-    ) -> FloatTensor<Self>;
+    fn conv_tail(x: FloatTensor<Self>, weights: FloatTensor<Self>, bias: FloatTensor<Self>, geometry: Geometry, tail: Tail) -> FloatTensor<Self>;
 }
 
 /// Convolution of `x`, N×C×H×W, with `weights`, O×(C/groups)×Kh×Kw, plus `bias`, O, followed by `tail`: N×O×H'×W', channels last in memory.
@@ -135,13 +129,7 @@ impl Backward<Flex, 3> for ConvTailBackward {
 }
 
 impl<C: CheckpointStrategy> ConvTail for Autodiff<Flex, C> {
-    fn conv_tail(
-        x: FloatTensor<Self>,
-        weights: FloatTensor<Self>,
-        bias: FloatTensor<Self>,
-        geometry: Geometry,
-        tail: Tail,
-    ) -> FloatTensor<Self> {
+    fn conv_tail(x: FloatTensor<Self>, weights: FloatTensor<Self>, bias: FloatTensor<Self>, geometry: Geometry, tail: Tail) -> FloatTensor<Self> {
         let (x, x_node) = x.into_parts();
         let (weights, weights_node) = weights.into_parts();
         let (bias, bias_node) = bias.into_parts();

@@ -125,8 +125,7 @@ impl Inputs {
     fn folded(&self, isa: Isa, settings: Settings) -> FlexTensor {
         let [scale, shift] = self.given_statistics(settings.epsilon).affine(floats(&self.gamma), floats(&self.beta));
         let per_channel = self.sizes.weights() / self.sizes.output[2];
-        let weights: Vec<f32> =
-            floats(&self.weights).chunks(per_channel).zip(&scale).flat_map(|(w, s)| w.iter().map(move |w| w * s)).collect();
+        let weights: Vec<f32> = floats(&self.weights).chunks(per_channel).zip(&scale).flat_map(|(w, s)| w.iter().map(move |w| w * s)).collect();
         let tail = if settings.relu { Tail::Relu } else { Tail::None };
         let behind = Behind { tail, add: self.added.as_ref().map(Images::floats), places: false, moments: false };
         let made = forward::forward(isa, &self.sizes, &self.x, &weights, &shift, behind);

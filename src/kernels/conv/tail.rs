@@ -47,14 +47,7 @@ pub enum Floor {
 ///
 /// # Panics
 /// Slices of other lengths.
-pub fn max_pool_image(
-    isa: Isa,
-    [h, w, c]: Size,
-    from: &[f32],
-    floor: Floor,
-    to: &mut [MaybeUninit<f32>],
-    places: Option<&mut [MaybeUninit<u8>]>,
-) {
+pub fn max_pool_image(isa: Isa, [h, w, c]: Size, from: &[f32], floor: Floor, to: &mut [MaybeUninit<f32>], places: Option<&mut [MaybeUninit<u8>]>) {
     let (ph, pw) = (h / 2, w / 2);
     assert!(from.len() == h * w * c && to.len() == ph * pw * c, "an image of {h}×{w}×{c}");
     let mut places = places.map(|p| p.chunks_exact_mut(pw * c));

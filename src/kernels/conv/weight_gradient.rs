@@ -202,8 +202,7 @@ unsafe fn some_taps<S: Simd, const T: usize, const V: usize, const DEPTHWISE: bo
     // SAFETY: the caller's.
     unsafe {
         let packed = add.packed.add(block.packed + place.row * V * S::F32_LANES);
-        let mut acc: [[S::f32s; V]; T] =
-            std::array::from_fn(|t| std::array::from_fn(|v| load(packed.add((t * V + v) * S::F32_LANES), simd)));
+        let mut acc: [[S::f32s; V]; T] = std::array::from_fn(|t| std::array::from_fn(|v| load(packed.add((t * V + v) * S::F32_LANES), simd)));
         for row in band {
             let mut x = add.x.as_ptr().add(row.x + place.offset);
             let mut dy = add.dy.as_ptr().add(row.dy + block.channel);

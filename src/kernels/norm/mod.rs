@@ -121,11 +121,8 @@ fn sums(isa: Isa, x: &Images, centre: &[f32], gradient: Masked) -> Vec<[f64; 2]>
         passes::add_sums(isa, x, centre, Some(gradient), &mut sums);
         sums
     };
-    let partial: Vec<Vec<[f64; 2]>> = if all.len() < SMALL {
-        all.chunks(part).enumerate().map(sum).collect()
-    } else {
-        all.par_chunks(part).enumerate().map(sum).collect()
-    };
+    let partial: Vec<Vec<[f64; 2]>> =
+        if all.len() < SMALL { all.chunks(part).enumerate().map(sum).collect() } else { all.par_chunks(part).enumerate().map(sum).collect() };
     let mut total = vec![[0f64; 2]; centre.len()];
     for sums in partial {
         for (t, s) in total.iter_mut().zip(sums) {

@@ -175,7 +175,14 @@ fn at_least(v: f32, floor: f32) -> f32 {
 ///
 /// # Panics
 /// Slices of other lengths.
-pub fn combine(isa: Isa, x: &[f32], gradient: Masked, coefficients: &[Repeated; 3], dx: &mut [MaybeUninit<f32>], passed: Option<&mut [MaybeUninit<f32>]>) {
+pub fn combine(
+    isa: Isa,
+    x: &[f32],
+    gradient: Masked,
+    coefficients: &[Repeated; 3],
+    dx: &mut [MaybeUninit<f32>],
+    passed: Option<&mut [MaybeUninit<f32>]>,
+) {
     assert!(x.len() == dx.len() && gradient.dy.len() == x.len(), "one value a channel");
     let [a, b, e] = coefficients;
     isa.dispatch(Combine { x, gradient, a: &a.0, b: &b.0, e: &e.0, dx, passed });
