@@ -48,3 +48,10 @@ fn dense(floats: Vec<f32>, shape: &[usize]) -> FlexTensor {
 fn floats(tensor: &FlexTensor) -> &[f32] {
     tensor.as_slice().expect("made contiguous, 32 bit")
 }
+
+/// At most `cases` random cases; fewer where `PROPTEST_CASES` says so (under valgrind).
+#[cfg(test)]
+fn cases(cases: u32) -> proptest::prelude::ProptestConfig {
+    let default = proptest::prelude::ProptestConfig::default();
+    proptest::prelude::ProptestConfig { cases: cases.min(default.cases), failure_persistence: None, ..default }
+}

@@ -150,7 +150,7 @@ mod tests {
     use crate::model::tensors::floats as values;
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+        #![proptest_config(crate::kernels::cases(48))]
 
         #[test]
         fn as_burns_own(n in 1usize..5, c in 1usize..36, h in 2usize..9, w in 2usize..9) {

@@ -169,7 +169,7 @@ fn sizes() -> impl Strategy<Value = Sizes> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::kernels::cases(96))]
 
     #[test]
     fn every_pass_is_its_definition(s in sizes(), tail in prop::sample::select(vec![Tail::None, Tail::Relu, Tail::ReluMaxPool])) {
@@ -186,4 +186,41 @@ fn the_sizes_that_models_have() {
     check(Sizes::new([2, 24, 8, 8], [48, 24, 3, 3], Geometry { stride: 2, ..same }), Tail::None);
     check(Sizes::new([5, 160, 4, 4], [192, 160, 3, 3], same), Tail::Relu); // large enough to share out the weights
     check(Sizes::new([17, 16, 6, 6], [32, 16, 1, 1], Geometry { stride: 2, padding: 0, groups: 1 }), Tail::None);
+}
+
+#[test]
+fn the_number_of_threads_changes_no_bit() {
+    let same = Geometry { stride: 1, padding: 1, groups: 1 };
+    for (s, tail) in [
+        (Sizes::new([37, 16, 12, 12], [32, 16, 3, 3], same), Tail::Relu),
+        (Sizes::new([21, 24, 10, 10], [48, 24, 3, 3], same), Tail::ReluMaxPool),
+        (Sizes::new([11, 160, 5, 5], [192, 160, 3, 3], Geometry { stride: 2, ..same }), Tail::None),
+    ] {
+        let made = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+            pool.install(|| {
+                let [h, w, ci] = s.input;
+                let x = Images::new(dense(random(s.n * s.input_len(), "x"), &[s.n, ci, h, w]));
+                let weights = random(s.weights(), "w");
+                let behind = Behind { tail, add: None, places: true, moments: tail == Tail::None };
+                let out = forward(Isa::current(), &s, &x, &weights, &random(s.output[2], "b"), behind);
+                let tailed = tail.output(s.output);
+                let saved = match tail {
+                    Tail::None => SavedBatch::None,
+                    Tail::Relu => SavedBatch::Relu(Images::new(Images::tensor(out.floats.clone(), s.n, tailed))),
+                    Tail::ReluMaxPool => SavedBatch::ReluMaxPool(Arc::new(out.places.clone().expect("asked for"))),
+                };
+                let dy = Images::new(Images::tensor(random(s.n * tailed.iter().product::<usize>(), "dy"), s.n, tailed));
+                let needs = Needs { input: true, weights: true, bias: true, added: false };
+                let given = Given { sizes: &s, x: &x, weights: &weights, saved: &saved, dy: &dy, needs, onto: None };
+                let grads = backward(Isa::current(), given);
+                let moments = out.moments.map(|m| m.mean_and_variance());
+                (out.floats, moments, grads.input, grads.weights, grads.bias)
+            })
+        };
+        let one = made(1);
+        for threads in [2, 3, 5] {
+            assert!(made(threads) == one, "{s:?}: other bits on {threads} threads");
+        }
+    }
 }

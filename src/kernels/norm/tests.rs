@@ -66,7 +66,7 @@ fn check(shape: [usize; 4], add: bool, relu: bool, batch_statistics: bool) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::kernels::cases(64))]
 
     #[test]
     fn as_burns_own(n in 2usize..5, c in 1usize..40, h in 1usize..8, w in 1usize..8, add: bool, relu: bool, batch_statistics: bool) {
