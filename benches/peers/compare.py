@@ -1,8 +1,8 @@
 """Runs both sides of benches/peers in turn and prints what came out; `run` beside this file calls it.
 
-Every measurement is a process of its own. Where others used the machine during one it is taken again, on either side.
+Every measurement is a process of its own, which counts in windows of a second; those in which others used the machine are left out.
 """
-import json, os, pathlib, platform, resource, statistics, subprocess, sys, tempfile, time
+import json, os, pathlib, platform, statistics, subprocess, sys, tempfile, time
 
 HERE = pathlib.Path(__file__).parent
 LOADS = json.loads((HERE / "workloads.json").read_text())
@@ -10,10 +10,9 @@ OURS = HERE.parent.parent / "target/release/examples/workload"
 PEER = [sys.executable, str(HERE / "peer.py")]
 RUNS = int(os.environ.get("RUNS", 5))
 THREADS = int(os.environ.get("THREADS", os.cpu_count()))
-# Seconds to wait for a machine that others use, before each measurement; and how often to repeat a disturbed one.
+# Seconds to wait, before each measurement, for a machine that others use.
 PATIENCE = float(os.environ.get("PATIENCE", 20))
-REPEATS = 2
-# Others' share of the machine's time from which a measurement counts as disturbed.
+# Others' share of the machine's time from which a window counts as disturbed.
 DISTURBED = 0.03
 # glibc gives freed memory back and pays for fresh pages at every step unless told to keep it.
 KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1 << 36), "MALLOC_TRIM_THRESHOLD_": str(1 << 36), "MALLOC_TOP_PAD_": str(1 << 26)}
@@ -29,48 +28,40 @@ NAMES = {
 
 
 def busy_seconds():
-    """CPU seconds that all processes and other guests of the host took since boot."""
+    """CPU seconds that everything took since boot."""
     fields = pathlib.Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
-    user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, fields[:8])
-    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
-
-
-def children_seconds():
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+    return sum(int(fields[i]) for i in (0, 1, 2, 5, 6, 7)) / os.sysconf("SC_CLK_TCK")
 
 
 def wait_until_quiet():
     end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
+    while time.monotonic() < end and pathlib.Path("/proc/stat").exists():
         before = busy_seconds()
-        time.sleep(1)
-        if busy_seconds() - before < DISTURBED * os.cpu_count():
+        time.sleep(0.5)
+        if busy_seconds() - before < DISTURBED * 0.5 * os.cpu_count():
             break
 
 
 def call(command, env={}):
-    """A process's JSON line, and others' share of the machine while it ran."""
-    others, own, begin = busy_seconds(), children_seconds(), time.monotonic()
-    started = {"PEERS_STARTED_NS": str(time.time_ns())}
-    done = subprocess.run([str(part) for part in command], env={**os.environ, **env, **started}, stdout=subprocess.PIPE, check=True)
-    share = (busy_seconds() - others - children_seconds() + own) / ((time.monotonic() - begin) * os.cpu_count())
-    return json.loads(done.stdout.splitlines()[-1]), share
+    """A process's JSON line; the process knows when it was started."""
+    env = {**os.environ, **env, "PEERS_STARTED_NS": str(time.time_ns())}
+    done = subprocess.run([str(part) for part in command], env=env, stdout=subprocess.PIPE, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
 
 
-def measure(load, side, kept=[]):
-    """One undisturbed measurement of a side: `ours`, `as installed` or the name of a tuning."""
+def measure(load, side):
+    """One measurement of a side: `ours`, `as installed` or the name of a tuning."""
     threads = ["--threads", THREADS]
     command = [OURS, "measure", load, *threads] if side == "ours" else [*PEER, "measure", load, *threads, *TUNINGS.get(side, [])]
-    tries = []
-    for _ in range(1 + REPEATS):
-        wait_until_quiet()
-        tries.append(call(command, KEEP_MEMORY if side in TUNINGS else {}))
-        if tries[-1][1] < DISTURBED:
-            break
-    result, share = min(tries, key=lambda t: t[1])
-    kept.append(share)
-    print(f"  {load:10} {side:22} {result['images_per_s']:10.0f} images/s {result['peak_mib']:6.0f} MiB   others {100 * share:4.1f} %", file=sys.stderr)
+    wait_until_quiet()
+    result = call(command, KEEP_MEMORY if side in TUNINGS else {})
+    # The windows in which others took least, as many as are to be counted.
+    length = steps = others = 0
+    for window in sorted(result["windows"], key=lambda w: max(w[2], DISTURBED)):
+        if length < LOADS[load]["seconds"]:
+            length, steps, others = length + window[0], steps + window[1], max(others, window[2])
+    result.update(images_per_s=steps * LOADS[load]["batch"] / length, others=others)
+    print(f"  {load:10} {side:22} {result['images_per_s']:10.0f} images/s {result['peak_mib']:6.0f} MiB   others {100 * others:4.1f} %", file=sys.stderr)
     return result
 
 
@@ -79,7 +70,7 @@ def check_parity():
     with tempfile.TemporaryDirectory() as folder:
         for load in (name for name, load in LOADS.items() if load["what"] == "train"):
             file = pathlib.Path(folder) / f"{load}.safetensors"
-            ours, theirs = call([OURS, "parity", load, file])[0]["losses"], call([*PEER, "parity", load, file])[0]["losses"]
+            ours, theirs = call([OURS, "parity", load, file])["losses"], call([*PEER, "parity", load, file])["losses"]
             apart = max(abs(a - b) / b for a, b in zip(ours, theirs, strict=True))
             print(f"  {load:10} losses of {len(ours)} steps differ by at most {apart:.1e}: {ours[0]:.4f} … {ours[-1]:.4f}", file=sys.stderr)
             if not apart < 2e-3:
@@ -100,22 +91,21 @@ def main():
     check_parity()
     sides = {load: ["ours", "as installed", *TUNINGS] for load in LOADS}
     results = {load: {side: [] for side in sides[load]} for load in LOADS}
-    shares = []
     for turn in range(RUNS):
         print(f"run {turn + 1} of {RUNS}", file=sys.stderr)
         for load, entry in LOADS.items():
             for side in list(sides[load]):
                 if side == "malloc, channels last" and entry["input"][1] == 1 or entry["arch"] == "mlp" and side == "malloc, channels last":
                     continue  # no channels to lay out
-                results[load][side].append(measure(load, side, shares))
+                results[load][side].append(measure(load, side))
             # From the second run on only the better tuning.
             tried = [side for side in TUNINGS if results[load][side]]
             best = max(tried, key=lambda side: results[load][side][0]["images_per_s"])
             sides[load] = ["ours", "as installed", best]
-    show(results, {load: names[2] for load, names in sides.items()}, shares)
+    show(results, {load: names[2] for load, names in sides.items()})
 
 
-def show(results, best, shares):
+def show(results, best):
     first = results["w1_train"]
     version = lambda side: first[side][0]["version"]
     print(f"{machine()}; {THREADS} threads a side; unlearn {version('ours')}, PyTorch {version('as installed')}; f32; medians of {RUNS} runs (range)\n")
@@ -137,9 +127,10 @@ def show(results, best, shares):
     started = row("first_step", "from process start to the end of W1's first step, s (less is better)", "w1_train", "first_step_s", 2)
     ready = row("ready", "from process start to its beginning, s (less is better)", "w1_train", "ready_s", 2)
     ratios.update(first_step_s=round(started, 3), ready_s=round(ready, 3))
+    shares = [r["others"] for sides in results.values() for runs in sides.values() for r in runs]
     disturbed = sum(share >= DISTURBED for share in shares)
     if disturbed:
-        print(f"\n{disturbed} of {len(shares)} measurements were disturbed: others took up to {100 * max(shares):.0f} % of the machine during them.")
+        print(f"\n{disturbed} of {len(shares)} measurements were disturbed: others took up to {100 * max(shares):.0f} % of the machine.")
     print()
     print(json.dumps(ratios))
 

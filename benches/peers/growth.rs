@@ -7,8 +7,9 @@ use anyhow::Context as _;
 use crate::common::Training;
 use crate::resident;
 
-/// Growth that is none: pages come and go with the threads' turns.
-const TOLERANCE: f64 = 0.03;
+/// Growth that is none, as a share. What the allocator keeps moves by some MiB with the threads' turns: over 40,000 steps we saw anything
+/// from 55 to 63 MiB, no more at the end than at the beginning. A kilobyte a step is 15 % over the default's last nine tenths.
+const TOLERANCE: f64 = 0.1;
 
 /// Takes `steps` steps; fails if more memory is resident behind the last than behind the first tenth of them.
 pub fn check(steps: usize) -> anyhow::Result<ExitCode> {

@@ -12,6 +12,8 @@ from torch.nn import functional as F
 
 RATE = 1e-3  # Adam's, betas 0.9 and 0.999, eps 1e-8: PyTorch's defaults
 WARM_STEPS, WARM_SECONDS = 3, 0.5
+# As in workload.rs: least length of a window, others' share from which it counts as disturbed, most time in multiples of what is counted.
+WINDOW_SECONDS, DISTURBED, PATIENCE = 1, 0.03, 5
 PARITY_STEPS = 5
 
 
@@ -145,6 +147,16 @@ def peak_mib():
     return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:")), None)
 
 
+def others_seconds():
+    """CPU time that everybody but this process took since boot, as in others.rs."""
+    stat = pathlib.Path("/proc/stat")
+    if not stat.exists():
+        return 0
+    fields = stat.read_text().split("\n", 1)[0].split()[1:]
+    own = pathlib.Path("/proc/self/stat").read_text().rsplit(")", 1)[1].split()
+    return (sum(int(fields[i]) for i in (0, 1, 2, 5, 6, 7)) - int(own[11]) - int(own[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def measure(load, args):
     layout = torch.channels_last if args.channels_last else torch.contiguous_format
     net = network(load["arch"], load["input"], load["slots"]).to(memory_format=layout)
@@ -156,14 +168,21 @@ def measure(load, args):
     while done < WARM_STEPS or time.perf_counter() - begin < WARM_SECONDS:
         step(done).item()
         done += 1
-    counted, begin = 0, time.perf_counter()
-    while not counted or (elapsed := time.perf_counter() - begin) < load["seconds"]:
-        last = step(done + counted).item()
-        counted += 1
+    # Others may use the machine now and then: count in windows, until enough of them were ours alone or it takes too long.
+    windows, ours, begin = [], 0, time.perf_counter()
+    while ours < load["seconds"] and time.perf_counter() - begin < PATIENCE * load["seconds"]:
+        window, others, steps = time.perf_counter(), others_seconds(), 0
+        while steps == 0 or time.perf_counter() - window < WINDOW_SECONDS:
+            last = step(done).item()
+            done += 1
+            steps += 1
+        length = time.perf_counter() - window
+        share = (others_seconds() - others) / (length * os.cpu_count())
+        ours += length if share < DISTURBED else 0
+        windows.append((length, steps, share))
     assert math.isfinite(last), f"{last}: diverged"
     return {
-        "images_per_s": counted * load["batch"] / elapsed,
-        "steps": counted,
+        "windows": windows,
         "last": last,
         "parameters": sum(p.numel() for p in net.parameters()),
         "peak_mib": peak_mib(),
