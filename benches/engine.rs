@@ -6,8 +6,7 @@
 //! | `infer` | forward |
 //! | `epoch` | a whole epoch of `cnn-s` on `mnist-mini`: decode, shuffle, steps, meter |
 //!
-//! Single kernels go into a file beside this one, `kernels.rs`, with a `[[bench]]` entry like this one's in `Cargo.toml`.
-//! How we do against PyTorch is another question: `peers/run`.
+//! Single kernels are in `kernels.rs`. How we do against PyTorch is another question: `peers/run`.
 
 mod common;
 
@@ -15,6 +14,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
+use unlearn::kernels::memory::keep_freed;
 use unlearn::model::tensors::floats;
 
 use common::{Load, Training};
@@ -54,6 +54,7 @@ fn steps(c: &mut Criterion, group: &str, make: impl Fn(&Load) -> common::Step) {
 }
 
 fn train(c: &mut Criterion) {
+    keep_freed(); // as the program does
     steps(c, "train", |load| common::trainer(load.network().expect("an architecture of ours"), load));
 }
 

@@ -129,7 +129,7 @@ pub fn predictor(net: Classifier, load: &Load) -> Step {
 /// A network and its images through the whole loop of `train::fit`: input pipeline, steps, meter.
 pub struct Training {
     net: Option<Classifier>,
-    optimiser: burn::optim::ModuleOptimizer,
+    optimiser: unlearn::optimiser::Optimiser,
     data: Labelled,
     ctx: Context,
 }

@@ -89,6 +89,7 @@ fn workload(name: &str) -> anyhow::Result<(What, f64, Load)> {
 }
 
 fn main() -> anyhow::Result<ExitCode> {
+    unlearn::kernels::memory::keep_freed(); // as the program does
     match Cli::parse().command {
         Command::Measure { workload, threads } => {
             if let Some(n) = threads {
