@@ -45,7 +45,7 @@ impl Runs {
         let places: Vec<[usize; 2]> = (0..rows).flat_map(|y| (0..separate).map(move |x| [y, x])).collect();
         let first = places.iter().map(|[y, x]| [kernel(phase[0], rows, *y), kernel(phase[1], columns, *x)]).collect();
         let offsets = places.iter().map(|[y, x]| y * output.row() + x * sizes.output[2]).collect();
-        Self { offsets, len: if separate == 0 { 0 } else { columns / separate * channels }, first, step: -(stride as isize), channels }
+        Self { offsets, len: columns.checked_div(separate).unwrap_or(0) * channels, first, step: -(stride as isize), channels }
     }
 
     /// Kernel row, kernel column and channel within the group of float `t` of run `run`.
