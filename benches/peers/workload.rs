@@ -89,8 +89,12 @@ fn workload(name: &str) -> anyhow::Result<(What, f64, Load)> {
 }
 
 fn main() -> anyhow::Result<ExitCode> {
-    unlearn::kernels::memory::keep_freed(); // as the program does
-    match Cli::parse().command {
+    let command = Cli::parse().command;
+    // As the program does, but where growth is watched: what is kept for later grows for thousands of steps before it stays.
+    if !matches!(command, Command::Growth { .. }) {
+        unlearn::kernels::memory::keep_freed();
+    }
+    match command {
         Command::Measure { workload, threads } => {
             if let Some(n) = threads {
                 rayon::ThreadPoolBuilder::new().num_threads(n).build_global()?;
