@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 
 use clap::Parser;
 use unlearn::error::Error;
+use unlearn::kernels::simd::Isa;
 use unlearn::output::Output;
 
 use cli::{Cli, Command};
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli, output: &Output) -> anyhow::Result<()> {
+    Isa::named()?;
     let interrupted = output.interrupt_flag();
     let again = output.clone();
     ctrlc::set_handler(move || {

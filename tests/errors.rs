@@ -366,3 +366,17 @@ fn messages_say_a_cause_once() {
     assert_eq!(ran.err.matches("os error").count(), 1, "{}", ran.err);
     assert_eq!(ran.out, "", "errors go to standard error");
 }
+
+#[test]
+fn an_instruction_set_that_the_machine_lacks_is_refused() {
+    let bench = Bench::new();
+    for name in ["avx", "AVX2", ""] {
+        let ran = bench.command("list models").env("UNLEARN_ISA", name).output().expect("it starts");
+        let said = String::from_utf8_lossy(&ran.stderr);
+        assert_eq!(ran.status.code(), Some(2), "{said}");
+        for part in [&format!("UNLEARN_ISA={name}"), "no instruction set of this machine", "portable", "leave the variable out"] {
+            assert!(said.contains(part), "{said:?} lacks {part:?}");
+        }
+    }
+    assert!(bench.command("list models").env("UNLEARN_ISA", "portable").status().expect("it starts").success());
+}

@@ -4,6 +4,8 @@ use std::sync::OnceLock;
 
 use pulp::{Scalar256b, Simd, WithSimd};
 
+use crate::error::{Error, Result};
+
 /// An instruction set that kernels are compiled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Isa {
@@ -55,14 +57,31 @@ impl Isa {
         }
     }
 
-    /// The fastest that this machine has, found once. The environment variable `UNLEARN_ISA` may name a slower one, to compare them.
+    /// Those that this machine has, fastest first.
+    fn available() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(|isa| isa.is_available())
+    }
+
+    /// The one that the environment variable `UNLEARN_ISA` names, to compare them; none where it is not set.
+    ///
+    /// # Errors
+    /// A name of none that this machine has.
+    pub fn named() -> Result<Option<Self>> {
+        let Some(name) = std::env::var_os("UNLEARN_ISA") else { return Ok(None) };
+        let found = Self::available().find(|isa| name == isa.name());
+        let names: Vec<&str> = Self::available().map(Self::name).collect();
+        let refused = || {
+            let at = format!("UNLEARN_ISA={}", name.to_string_lossy());
+            Error::input(at, "no instruction set of this machine", format!("use {}, or leave the variable out", names.join(" or ")))
+        };
+        found.map(Some).ok_or_else(refused)
+    }
+
+    /// The one that `UNLEARN_ISA` names (see [`Isa::named`]; the program refuses wrong names before any work), else the fastest that this
+    /// machine has; found once.
     pub fn current() -> Self {
         static CURRENT: OnceLock<Isa> = OnceLock::new();
-        *CURRENT.get_or_init(|| {
-            let wanted = std::env::var("UNLEARN_ISA").ok();
-            let named = Self::ALL.into_iter().find(|isa| Some(isa.name()) == wanted.as_deref() && isa.is_available());
-            named.or_else(|| Self::ALL.into_iter().find(|isa| isa.is_available())).unwrap_or(Self::Portable)
-        })
+        *CURRENT.get_or_init(|| Self::named().ok().flatten().or_else(|| Self::available().next()).unwrap_or(Self::Portable))
     }
 
     /// Runs `op` compiled for this instruction set; for the portable one where the machine lacks it.

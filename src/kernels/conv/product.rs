@@ -111,10 +111,8 @@ impl Product {
     ///
     /// # Panics
     /// A pixel whose runs or channels lie outside of `x`, `out` or what is added; a product packed for another instruction set.
-    pub fn apply(&self, isa: Isa, x: &[f32], (pixels, images): (&Pixels, usize), finish: Finish, out: &mut [MaybeUninit<f32>]) {
-        assert_eq!(self.lanes, isa.lanes(), "packed for another instruction set");
-        let (pixels, [input, output]) = pixels.of(images);
-        assert!(pixels.is_empty() || (input + self.reach[0] <= x.len() && output + self.reach[1] <= out.len()), "pixels outside of the images");
+    pub fn apply(&self, isa: Isa, x: &[f32], pixels: (&Pixels, usize), finish: Finish, out: &mut [MaybeUninit<f32>]) {
+        let pixels = self.checked(isa, x.len(), pixels, out.len());
         assert!(finish.add.is_none_or(|add| add.len() == out.len()), "what is added has the output's length");
         isa.dispatch(Apply { product: self, x, pixels, relu: finish.relu, add: finish.add.map(<[f32]>::as_ptr), out: out.as_mut_ptr().cast() });
     }
@@ -123,12 +121,18 @@ impl Product {
     ///
     /// # Panics
     /// As [`Product::apply`].
-    pub fn accumulate(&self, isa: Isa, x: &[f32], (pixels, images): (&Pixels, usize), out: &mut [f32]) {
-        assert_eq!(self.lanes, isa.lanes(), "packed for another instruction set");
-        let (pixels, [input, output]) = pixels.of(images);
-        assert!(pixels.is_empty() || (input + self.reach[0] <= x.len() && output + self.reach[1] <= out.len()), "pixels outside of the images");
+    pub fn accumulate(&self, isa: Isa, x: &[f32], pixels: (&Pixels, usize), out: &mut [f32]) {
+        let pixels = self.checked(isa, x.len(), pixels, out.len());
         let out = out.as_mut_ptr();
         isa.dispatch(Apply { product: self, x, pixels, relu: false, add: Some(out.cast_const()), out });
+    }
+
+    /// The pixels of the first `images` images, whose runs and channels lie inside of inputs and outputs of these lengths.
+    fn checked<'p>(&self, isa: Isa, inputs: usize, (pixels, images): (&'p Pixels, usize), outputs: usize) -> &'p [Pixel] {
+        assert_eq!(self.lanes, isa.lanes(), "packed for another instruction set");
+        let (pixels, [input, output]) = pixels.of(images);
+        assert!(pixels.is_empty() || (input + self.reach[0] <= inputs && output + self.reach[1] <= outputs), "pixels outside of the images");
+        pixels
     }
 }
 
@@ -198,7 +202,7 @@ fn tiles<S: Simd, const V: usize>(simd: S, apply: &Apply, strip: &[Pixel], block
 fn depthwise<S: Simd, const V: usize>(simd: S, apply: &Apply, strip: &[Pixel], block: &Block) {
     let (tiles, rest) = strip.as_chunks::<4>();
     for tile in tiles {
-        // SAFETY: `Product::apply` has checked that the runs and channels of every pixel lie inside of `x` and `out`.
+        // SAFETY: `Product::checked` has seen that the runs and channels of every pixel lie inside of `x` and `out`.
         unsafe { one_tile::<S, 4, V, true>(simd, apply, tile, block) };
     }
     for pixel in rest {
@@ -210,7 +214,7 @@ fn depthwise<S: Simd, const V: usize>(simd: S, apply: &Apply, strip: &[Pixel], b
 #[inline(always)]
 fn tiles_of<'p, S: Simd, const P: usize, const V: usize>(simd: S, apply: &Apply, mut pixels: &'p [Pixel], block: &Block) -> &'p [Pixel] {
     while let Some((tile, rest)) = pixels.split_first_chunk::<P>() {
-        // SAFETY: `Product::apply` has checked that the runs and channels of every pixel lie inside of `x` and `out`.
+        // SAFETY: `Product::checked` has seen that the runs and channels of every pixel lie inside of `x` and `out`.
         unsafe { one_tile::<S, P, V, false>(simd, apply, tile, block) };
         pixels = rest;
     }
