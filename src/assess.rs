@@ -1,13 +1,13 @@
 //! From models to evidence: signals, audits, verdicts and costs of every model of a run.
 
 use crate::audit::verdict::{self, Figures, MIN_ORACLES};
-use crate::audit::{AUDITS, AuditData, Measured, PartName, Signals, Subject, model_output};
+use crate::audit::{AUDITS, AuditData, Findings, Measured, PartName, Peer, Signals, Subject, model_output};
 use crate::context::Context;
 use crate::data::{ClassId, ClassMap, Dataset, Role, SwapTask, sheet};
 use crate::error::Result;
 use crate::model::Classifier;
 use crate::schedule::{Job, side_by_side};
-use crate::summary::{Cost, ModelKind, ModelOutput, SCORES_FORMAT, SampleImages, Score, Scores, TaskInfo};
+use crate::summary::{Cost, Exhibit, ModelKind, ModelOutput, SCORES_FORMAT, SampleImages, Score, Scores, TaskInfo};
 
 /// Test images of the old and of the new class that the report shows.
 const SAMPLES: usize = 4;
@@ -40,7 +40,7 @@ pub struct Evidence {
 
 /// Runs every audit on every model. `context` makes a context for a model's name.
 pub fn assess(models: &[Finished], task: &SwapTask, dataset: &Dataset, context: impl Fn(&str) -> Context + Sync) -> Result<Evidence> {
-    let data = AuditData::new(task.clone())?;
+    let data = AuditData::new(task.clone(), context("audits").seed)?;
     let signals: Vec<Signals> = {
         let bar = context("signals").bar(1, models.len());
         let jobs = models.iter().map(|m| {
@@ -53,20 +53,19 @@ pub fn assess(models: &[Finished], task: &SwapTask, dataset: &Dataset, context: 
         });
         side_by_side(jobs.collect())?
     };
+    let peers: Vec<Peer<'_>> =
+        models.iter().zip(&signals).map(|(m, signals)| Peer { name: &m.name, kind: m.kind, model: &m.model, map: &m.map, signals }).collect();
     let bar = context("audits").bar(1, models.len());
-    let jobs = models.iter().enumerate().map(|(i, m)| {
-        let (context, data, bar, signals) = (&context, &data, &bar, &signals);
+    let jobs = peers.iter().map(|me| {
+        let (context, data, bar, peers) = (&context, &data, &bar, &peers);
         Box::new(move || {
-            context(&m.name).check_interrupt()?;
-            let oracles = (0..models.len()).filter(|j| *j != i && models[*j].kind == ModelKind::Oracle).map(|j| &signals[j]).collect();
-            let subject = Subject { model: &m.name, map: &m.map, signals: &signals[i], data, oracles };
-            let mut measured: Vec<(&'static str, Measured)> = Vec::new();
-            for audit in AUDITS {
-                measured.extend(audit.measure(&subject)?.into_iter().map(|f| (audit.name(), f)));
-            }
-            let output = model_output(&subject, m.kind, |c| dataset.class_name(c).to_string(), SAMPLES);
+            let oracles = peers.iter().filter(|p| p.name != me.name && p.kind == ModelKind::Oracle).copied().collect();
+            let original = peers.iter().find(|p| p.kind == ModelKind::Original).copied();
+            let subject = Subject { me: *me, data, original, oracles };
+            let (figures, exhibits) = audited(&subject, &mut context(me.name))?;
+            let output = model_output(&subject, |c| dataset.class_name(c).to_string(), SAMPLES);
             bar.batch(0);
-            Ok((Figures { model: m.name.clone(), kind: m.kind, figures: measured }, output))
+            Ok((Figures { model: me.name.to_string(), kind: me.kind, figures }, ModelOutput { exhibits, ..output }))
         }) as Job<'_, (Figures, ModelOutput)>
     });
     let (figures, outputs): (Vec<Figures>, Vec<ModelOutput>) = side_by_side(jobs.collect())?.into_iter().unzip();
@@ -91,6 +90,30 @@ pub fn assess(models: &[Finished], task: &SwapTask, dataset: &Dataset, context: 
     let cost = costs(models);
     let scores = Scores { format: SCORES_FORMAT, task: task_info(task, dataset), cost, scores, verdict, oracle_agreement: agreement, warnings };
     Ok(Evidence { scores, outputs, samples: samples(&data) })
+}
+
+/// Every audit's figures of one model, in the order of [`AUDITS`], and its exhibits.
+fn audited(subject: &Subject<'_>, ctx: &mut Context) -> Result<(Vec<(&'static str, Measured)>, Vec<Exhibit>)> {
+    let mut found: Vec<Findings> = Vec::new();
+    for audit in AUDITS {
+        ctx.check_interrupt()?;
+        found.push(audit.measure(subject, ctx)?);
+    }
+    for index in 0..subject.me.signals.cut_count() {
+        let cut = subject.me.signals.cut(index)?;
+        for (audit, found) in AUDITS.iter().zip(&mut found) {
+            ctx.check_interrupt()?;
+            let here = audit.measure_cut(subject, &cut, ctx)?;
+            found.figures.extend(here.figures);
+            found.exhibits.extend(here.exhibits);
+        }
+    }
+    let (mut figures, mut exhibits) = (Vec::new(), Vec::new());
+    for (audit, found) in AUDITS.iter().zip(found) {
+        figures.extend(found.figures.into_iter().map(|m| (audit.name(), Measured { family: m.family.or(Some(audit.family())), ..m })));
+        exhibits.extend(found.exhibits);
+    }
+    Ok((figures, exhibits))
 }
 
 /// Retain accuracy by which oracles may fall behind the original before their band is doubted.

@@ -30,6 +30,38 @@ impl Better {
     }
 }
 
+/// What a figure speaks of; a verdict names the worst family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Family {
+    /// Whether the model is still good at what it is for: retain and new classes.
+    Utility,
+    /// What the model answers on the old class.
+    Output,
+    /// What its activations hold of the old class.
+    Features,
+    /// Whether old-class training samples can be told from unseen ones.
+    Membership,
+    /// How fast the old class comes back.
+    Relearning,
+}
+
+impl Family {
+    /// All of them, in the order of tables.
+    pub const ALL: [Self; 5] = [Self::Utility, Self::Output, Self::Features, Self::Membership, Self::Relearning];
+
+    /// As in `scores.json`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Utility => "utility",
+            Self::Output => "output",
+            Self::Features => "features",
+            Self::Membership => "membership",
+            Self::Relearning => "relearning",
+        }
+    }
+}
+
 /// What kind of model a name stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -117,6 +149,9 @@ pub struct Score {
     pub within: Option<bool>,
     /// The metric's tolerance, in its unit; null for figures that are shown but not judged.
     pub tolerance: Option<f64>,
+    /// What it speaks of; absent in files of versions before 0.2.
+    #[serde(default)]
+    pub family: Option<Family>,
 }
 
 impl Score {
@@ -184,6 +219,57 @@ pub struct ModelOutput {
     pub old_samples: Vec<Vec<f64>>,
     /// Softmax outputs on the sample images of the new class.
     pub new_samples: Vec<Vec<f64>>,
+    /// Curves and pictures of the audits.
+    #[serde(default)]
+    pub exhibits: Vec<Exhibit>,
+}
+
+/// What the report draws of one model beside its figures: a line in a plot that it shares with the other models, or pictures.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Exhibit {
+    /// The audit it comes from.
+    pub audit: String,
+    /// Title; exhibits of several models with the same audit and title are drawn together.
+    pub title: String,
+    /// A sentence or two on how to read it.
+    pub note: String,
+    /// What is drawn.
+    pub content: Content,
+}
+
+/// Kinds of exhibits.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Content {
+    /// A line through points.
+    Curve {
+        /// Horizontal axis.
+        x: Axis,
+        /// Vertical axis.
+        y: Axis,
+        /// (x, y) in order of x.
+        points: Vec<(f64, f64)>,
+    },
+    /// PNG files, base64.
+    Pictures(Vec<Picture>),
+}
+
+/// An axis of a plot.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Axis {
+    /// Name and unit.
+    pub label: String,
+    /// Whether it is logarithmic; points that are not positive are then left out.
+    pub log: bool,
+}
+
+/// A captioned picture.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Picture {
+    /// What it shows, in a few words.
+    pub caption: String,
+    /// PNG file, base64.
+    pub png: String,
 }
 
 /// `outputs/samples.json`: a few test images of the old and the new class.

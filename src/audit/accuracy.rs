@@ -1,9 +1,11 @@
 //! `accuracy`: retain, new and old class, train and test.
 
-use super::{Audit, Measured, PartName, Subject};
+use super::{Audit, Findings, Measured, PartName, Subject};
+use crate::context::Context;
 use crate::data::{Role, Slot};
 use crate::error::Result;
 use crate::stats;
+use crate::summary::Family;
 
 /// Accuracies in fractions. `retain_*`: share of retain samples answered with their slot. `new_*`: share of learn samples answered with
 /// the new class's slot. `old_in_old_slot_*`: share of old-class samples answered with the slot that the old class had: its accuracy in the
@@ -27,7 +29,11 @@ impl Audit for Accuracy {
         "arg-max accuracy; test_mean_over_classes as in the founding notebook"
     }
 
-    fn measure(&self, subject: &Subject<'_>) -> Result<Vec<Measured>> {
+    fn family(&self) -> Family {
+        Family::Utility
+    }
+
+    fn measure(&self, subject: &Subject<'_>, _ctx: &mut Context) -> Result<Findings> {
         let mut out = Vec::new();
         for (part, name) in [(PartName::Train, "train"), (PartName::Test, "test")] {
             out.push(Measured::new(format!("retain_{name}"), retain(subject, part), "fraction", TOLERANCE));
@@ -36,23 +42,23 @@ impl Audit for Accuracy {
                 out.push(Measured::new(format!("new_{name}"), new, "fraction", TOLERANCE));
             }
             let old = subject.old_slot().and_then(|s| share(subject, Role::Forget, part, s));
-            out.push(Measured::new(format!("old_in_old_slot_{name}"), old, "fraction", TOLERANCE).showing_old_class());
+            out.push(Measured::new(format!("old_in_old_slot_{name}"), old, "fraction", TOLERANCE).showing_old_class().in_family(Family::Output));
         }
         out.push(Measured::new("test_mean_over_classes", mean_over_classes(subject), "fraction", TOLERANCE));
-        Ok(out)
+        Ok(out.into())
     }
 }
 
 fn share(subject: &Subject<'_>, role: Role, part: PartName, Slot(slot): Slot) -> Option<f64> {
-    subject.signals.logits(role, part)?.share_of(slot)
+    subject.me.signals.logits(role, part)?.share_of(slot)
 }
 
 /// Hits by class of `role`'s samples: (slot, hits, samples) for each class that has a slot.
 pub fn hits(subject: &Subject<'_>, role: Role, part: PartName) -> Vec<(Slot, usize, usize)> {
-    let (Some(logits), Some(samples)) = (subject.signals.logits(role, part), subject.data.set(role, part)) else { return vec![] };
+    let (Some(logits), Some(samples)) = (subject.me.signals.logits(role, part), subject.data.set(role, part)) else { return vec![] };
     let mut by_slot = std::collections::BTreeMap::<Slot, (usize, usize)>::new();
     for (i, answer) in logits.argmax().into_iter().enumerate() {
-        if let Some(slot) = subject.map.slot(samples.class(i)) {
+        if let Some(slot) = subject.me.map.slot(samples.class(i)) {
             let entry = by_slot.entry(slot).or_default();
             entry.0 += usize::from(answer == slot.0);
             entry.1 += 1;

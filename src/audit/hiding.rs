@@ -1,9 +1,11 @@
 //! `hiding`: the notebook's test-time hiding figures. Kept for comparison: a model may hide perfectly and still hold the old class.
 
-use super::{Audit, Measured, PartName, Subject, confusion};
+use super::{Audit, Findings, Measured, PartName, Subject, confusion};
+use crate::context::Context;
 use crate::data::Role;
 use crate::error::Result;
 use crate::stats::{self, Logits};
+use crate::summary::Family;
 
 /// Old-class test samples are grouped by their arg-max slot; group i holds those predicted as slot i.
 ///
@@ -26,8 +28,12 @@ impl Audit for Hiding {
         "founding notebook, `test`"
     }
 
-    fn measure(&self, subject: &Subject<'_>) -> Result<Vec<Measured>> {
-        let Some(old) = subject.signals.logits(Role::Forget, PartName::Test) else { return Ok(vec![]) };
+    fn family(&self) -> Family {
+        Family::Output
+    }
+
+    fn measure(&self, subject: &Subject<'_>, _ctx: &mut Context) -> Result<Findings> {
+        let Some(old) = subject.me.signals.logits(Role::Forget, PartName::Test) else { return Ok(Findings::default()) };
         let classes: Vec<Logits> = confusion::by_class(subject).into_iter().map(|(_, l)| l).collect();
         let each = covariances(old, &classes);
         let defined: Vec<f64> = each.iter().flatten().copied().collect();
@@ -37,7 +43,7 @@ impl Audit for Hiding {
         ];
         // A single slot's group may hold a handful of samples: for reading, not for judging by.
         out.extend(each.into_iter().enumerate().map(|(i, v)| Measured::new(format!("covariance_{i}"), v, "nats²", 0.1).descriptive()));
-        Ok(out)
+        Ok(out.into())
     }
 }
 

@@ -1,7 +1,7 @@
 //! Audits: what a model shows about the old class, the new one and the rest; one file each, listed in [`AUDITS`].
 //!
-//! An audit is a pure function of a model's [`Signals`], computed once a model and shared by all of them. It knows nothing of bands and
-//! verdicts: [`verdict`] puts its figures beside the oracles'.
+//! An audit knows nothing of bands and verdicts: [`verdict`] puts its figures beside the oracles'. What several audits read – logits on every
+//! set, features at every cut – are a model's [`Signals`], computed once and shared.
 //!
 //! To add one: a file with a unit struct, its `impl Audit`; one `mod` line and one line in [`AUDITS`] here.
 
@@ -18,26 +18,41 @@ pub mod verdict;
 
 use std::fmt::Debug;
 
+use crate::context::Context;
 use crate::data::{ClassMap, Slot, SwapTask};
 use crate::error::Result;
-use crate::summary::Better;
+use crate::model::Classifier;
+use crate::summary::{Better, Exhibit, Family, ModelKind};
 
 pub use confusion::output as model_output;
-pub use signals::{AuditData, PartName, Signals};
+pub use signals::{AuditData, CutFeatures, Features, PartName, Signals};
 
-/// A model under audit.
-#[derive(Debug)]
-pub struct Subject<'a> {
-    /// Name of the model.
-    pub model: &'a str,
+/// A model with all that is known of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// What it is.
+    pub kind: ModelKind,
+    /// The model, in inference mode. Audits that train work on a copy.
+    pub model: &'a Classifier,
     /// The classes its slots stand for.
     pub map: &'a ClassMap,
     /// What it shows.
     pub signals: &'a Signals,
+}
+
+/// A model under audit, beside the others of its run.
+#[derive(Debug)]
+pub struct Subject<'a> {
+    /// The model under audit.
+    pub me: Peer<'a>,
     /// What all models are measured on.
     pub data: &'a AuditData,
-    /// The oracles' signals, without the subject where it is one of them. Empty where there are none.
-    pub oracles: Vec<&'a Signals>,
+    /// The original, where there is one; the subject itself where it is the original.
+    pub original: Option<Peer<'a>>,
+    /// The oracles, without the subject where it is one of them. Empty where there are none.
+    pub oracles: Vec<Peer<'a>>,
 }
 
 impl Subject<'_> {
@@ -49,12 +64,27 @@ impl Subject<'_> {
     /// The slot that the old class has or had: its own in the original, the new class's after a swap, none once its row is gone.
     pub fn old_slot(&self) -> Option<Slot> {
         let swap = self.task().swap;
-        self.map.slot(swap.forget).or_else(|| swap.learn.and_then(|new| self.map.slot(new)))
+        self.me.map.slot(swap.forget).or_else(|| swap.learn.and_then(|new| self.me.map.slot(new)))
     }
 
     /// The slot of the new class, where the model has one.
     pub fn new_slot(&self) -> Option<Slot> {
-        self.task().swap.learn.and_then(|new| self.map.slot(new))
+        self.task().swap.learn.and_then(|new| self.me.map.slot(new))
+    }
+}
+
+/// What an audit found: figures, and what the report draws of them.
+#[derive(Debug, Default)]
+pub struct Findings {
+    /// Figures.
+    pub figures: Vec<Measured>,
+    /// Curves and pictures.
+    pub exhibits: Vec<Exhibit>,
+}
+
+impl From<Vec<Measured>> for Findings {
+    fn from(figures: Vec<Measured>) -> Self {
+        Self { figures, exhibits: vec![] }
     }
 }
 
@@ -77,6 +107,8 @@ pub struct Measured {
     pub diverged: bool,
     /// Whether more of it means that more of the old class is left; such figures tell under- from over-erasure.
     pub shows_old_class: bool,
+    /// What it speaks of, where that is not what its audit as a whole does.
+    pub family: Option<Family>,
 }
 
 impl Measured {
@@ -93,12 +125,18 @@ impl Measured {
             tolerance: Some(tolerance),
             diverged,
             shows_old_class: false,
+            family: None,
         }
     }
 
     /// More of it means more of the old class left.
     pub fn showing_old_class(self) -> Self {
         Self { shows_old_class: true, ..self }
+    }
+
+    /// Belongs to `family`, unlike the rest of its audit.
+    pub fn in_family(self, family: Family) -> Self {
+        Self { family: Some(family), ..self }
     }
 
     /// Shown, but not judged.
@@ -113,6 +151,9 @@ impl Measured {
 }
 
 /// A set of figures.
+///
+/// An audit is a pure function of the subject: the same model and data give the same figures, bit by bit, whatever the number of threads.
+/// Random choices come from [`crate::rng::stream`] of [`AuditData::seed`], so that every model of a run meets the same ones.
 pub trait Audit: Debug + Send + Sync {
     /// Name on the command line and in `scores.json`.
     fn name(&self) -> &'static str;
@@ -120,8 +161,18 @@ pub trait Audit: Debug + Send + Sync {
     fn summary(&self) -> &'static str;
     /// Where its definition comes from.
     fn source(&self) -> &'static str;
-    /// The figures of one model.
-    fn measure(&self, subject: &Subject<'_>) -> Result<Vec<Measured>>;
+    /// What its figures speak of, where a figure doesn't say otherwise.
+    fn family(&self) -> Family;
+
+    /// The figures that read outputs or the model itself.
+    fn measure(&self, _subject: &Subject<'_>, _ctx: &mut Context) -> Result<Findings> {
+        Ok(Findings::default())
+    }
+
+    /// The figures at one cut, whose features are read once for all audits; called for every cut from the first stage on.
+    fn measure_cut(&self, _subject: &Subject<'_>, _cut: &CutFeatures, _ctx: &mut Context) -> Result<Findings> {
+        Ok(Findings::default())
+    }
 }
 
 /// Every audit.

@@ -1,8 +1,10 @@
 //! `nearest-mean`: is the old class still a cluster of its own, at every cut?
 
-use super::{Audit, Measured, PartName, Subject, linalg};
+use super::{Audit, CutFeatures, Findings, Measured, PartName, Subject, linalg};
+use crate::context::Context;
 use crate::data::ClassId;
 use crate::error::Result;
+use crate::summary::Family;
 
 /// `nearest_mean_accuracy_old` at every cut: test images are given to the nearest class mean (Euclidean, means of training activations of every
 /// class, old and new ones included); balanced accuracy of "nearest is the old class's" against "is of the old class".
@@ -22,28 +24,28 @@ impl Audit for NearestMean {
         "nearest class centre (NCC) as unlearning audit: CMF, AISTATS 2026, arXiv 2604.08271"
     }
 
-    fn measure(&self, subject: &Subject<'_>) -> Result<Vec<Measured>> {
+    fn family(&self) -> Family {
+        Family::Features
+    }
+
+    fn measure_cut(&self, subject: &Subject<'_>, cut: &CutFeatures, _ctx: &mut Context) -> Result<Findings> {
         let data = subject.data;
         let (train, test) = (data.feature_classes(PartName::Train), data.feature_classes(PartName::Test));
         let is_old: Vec<bool> = test.iter().map(|c| *c == data.old()).collect();
         let rows: Vec<usize> = (0..test.len()).collect();
-        let mut out = Vec::new();
-        for cut in &subject.signals.cuts {
-            let d = cut.train.width;
-            let mut means = std::collections::BTreeMap::<ClassId, (Vec<f64>, f64)>::new();
-            for (class, x) in train.iter().zip(cut.train.values.chunks_exact(d)) {
-                let (sum, n) = means.entry(*class).or_insert_with(|| (vec![0.0; d], 0.0));
-                sum.iter_mut().zip(x).for_each(|(s, v)| *s += f64::from(*v));
-                *n += 1.0;
-            }
-            let means: Vec<(ClassId, Vec<f64>)> = means.into_iter().map(|(c, (sum, n))| (c, sum.into_iter().map(|s| s / n).collect())).collect();
-            let nearest = |x: &[f32]| -> Option<ClassId> {
-                let distance = |m: &[f64]| x.iter().zip(m).map(|(a, b)| (f64::from(*a) - b).powi(2)).sum::<f64>();
-                means.iter().map(|(c, m)| (distance(m), *c)).min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, c)| c)
-            };
-            let value = linalg::balanced(&rows, &is_old, |i| nearest(&cut.test.values[i * d..(i + 1) * d]) == Some(data.old()));
-            out.push(Measured::new("nearest_mean_accuracy_old", Some(value), "fraction", 0.01).showing_old_class().at(&cut.name));
+        let d = cut.train.width;
+        let mut means = std::collections::BTreeMap::<ClassId, (Vec<f64>, f64)>::new();
+        for (class, x) in train.iter().zip(cut.train.values.chunks_exact(d)) {
+            let (sum, n) = means.entry(*class).or_insert_with(|| (vec![0.0; d], 0.0));
+            sum.iter_mut().zip(x).for_each(|(s, v)| *s += f64::from(*v));
+            *n += 1.0;
         }
-        Ok(out)
+        let means: Vec<(ClassId, Vec<f64>)> = means.into_iter().map(|(c, (sum, n))| (c, sum.into_iter().map(|s| s / n).collect())).collect();
+        let nearest = |x: &[f32]| -> Option<ClassId> {
+            let distance = |m: &[f64]| x.iter().zip(m).map(|(a, b)| (f64::from(*a) - b).powi(2)).sum::<f64>();
+            means.iter().map(|(c, m)| (distance(m), *c)).min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, c)| c)
+        };
+        let value = linalg::balanced(&rows, &is_old, |i| nearest(cut.test.row(i)) == Some(data.old()));
+        Ok(vec![Measured::new("nearest_mean_accuracy_old", Some(value), "fraction", 0.01).showing_old_class().at(&cut.name)].into())
     }
 }

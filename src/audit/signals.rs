@@ -1,11 +1,18 @@
 //! Signals: logits on every set and activations at every cut, computed once a model and shared by all audits.
+//!
+//! Logits stay in memory. Features, of which a deep network has gigabytes, lie in unnamed temporary files, one a cut, so that memory holds
+//! those of one cut at a time.
+
+use std::fs::File;
+use std::io::{Read, Seek, Write};
+use std::sync::{Mutex, PoisonError};
 
 use burn::tensor::Tensor;
 use burn::tensor::module::adaptive_avg_pool2d;
 
 use crate::context::Context;
 use crate::data::{ClassId, ClassMap, Labelled, Role, Samples, SwapTask};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::{Activations, Classifier, Cut, tensors::floats};
 use crate::stats::Logits;
 use crate::train::INFERENCE_BATCH;
@@ -42,6 +49,8 @@ struct Set {
 pub struct AuditData {
     /// The swap, all sets open.
     pub task: SwapTask,
+    /// Seed of the choices that all models of a run share: which samples, which random labels.
+    pub seed: u64,
     sets: Vec<Set>,
 }
 
@@ -50,7 +59,7 @@ impl AuditData {
     ///
     /// Read-outs are fitted on at most [`PROBE_OLD`] old-class and [`PROBE_REST`] other training samples, evenly spread, and tested on all
     /// test samples.
-    pub fn new(task: SwapTask) -> Result<Self> {
+    pub fn new(task: SwapTask, seed: u64) -> Result<Self> {
         let mut sets = Vec::new();
         let splits = [(Role::Retain, Some(&task.retain)), (Role::Forget, Some(&task.forget)), (Role::Learn, task.learn.as_ref())];
         for (role, split) in splits.into_iter().filter_map(|(r, s)| s.map(|s| (r, s))) {
@@ -72,13 +81,19 @@ impl AuditData {
                 }
             }
         }
-        Ok(Self { task, sets })
+        Ok(Self { task, seed, sets })
     }
 
     /// Classes of the rows of [`CutFeatures::train`] or [`CutFeatures::test`], in order.
     pub fn feature_classes(&self, part: PartName) -> Vec<ClassId> {
         let of = |s: &Set| -> Vec<ClassId> { (0..s.samples.len()).filter(|i| s.keep[*i]).map(|i| s.samples.class(i)).collect() };
         self.sets.iter().filter(|s| s.part == part).flat_map(of).collect()
+    }
+
+    /// Of the samples of a set, those whose features are kept, in order: the rows that the set adds to [`CutFeatures`].
+    pub fn kept(&self, role: Role, part: PartName) -> Vec<usize> {
+        let set = self.sets.iter().find(|s| s.role == role && s.part == part);
+        set.map_or(vec![], |s| (0..s.keep.len()).filter(|i| s.keep[*i]).collect())
     }
 
     /// The samples of a set, where the task has it.
@@ -101,31 +116,65 @@ pub struct Features {
     pub width: usize,
 }
 
+impl Features {
+    /// N.
+    pub fn len(&self) -> usize {
+        self.values.len() / self.width.max(1)
+    }
+
+    /// True if there is no row.
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    /// Row `i`, D values.
+    pub fn row(&self, i: usize) -> &[f32] {
+        &self.values[i * self.width..][..self.width]
+    }
+}
+
 /// Features of the probing samples at one cut.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CutFeatures {
+    /// Which cut, from 0 for the one behind the first stage.
+    pub index: usize,
     /// Name of the cut.
     pub name: String,
-    /// Of the training samples that read-outs are fitted on.
+    /// Of the training samples that read-outs are fitted on; their classes are [`AuditData::feature_classes`].
     pub train: Features,
     /// Of all test samples.
     pub test: Features,
 }
 
+/// Where the features of one cut lie: rows of the training samples, then of the test samples.
+#[derive(Debug)]
+struct Stored {
+    name: String,
+    width: usize,
+    train: Mutex<File>,
+    test: Mutex<File>,
+}
+
 /// Everything that audits read of one model.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug)]
 pub struct Signals {
     logits: Vec<(Role, PartName, Logits)>,
     /// Every cut behind the first stage; the input is the same for every model and says nothing of it.
-    pub cuts: Vec<CutFeatures>,
+    cuts: Vec<Stored>,
+}
+
+/// For failures of the temporary files.
+fn storing(e: std::io::Error) -> Error {
+    let at = std::env::temp_dir().display().to_string();
+    Error::failed("features", format!("{at}: {e}"), "make room there, or point TMPDIR at a larger disk")
 }
 
 impl Signals {
     /// Runs `model` once over all sets; progress under `ctx.model`.
     pub fn of(model: &Classifier, map: &ClassMap, data: &AuditData, ctx: &Context) -> Result<Self> {
-        let empty = || Features { values: Vec::new(), width: 0 };
-        let mut cuts: Vec<CutFeatures> =
-            model.cuts()[1..].iter().map(|cut| CutFeatures { name: model.cut_name(*cut).to_string(), train: empty(), test: empty() }).collect();
+        let file = || tempfile::tempfile().map(Mutex::new).map_err(storing);
+        let stored = |cut: &Cut| Ok(Stored { name: model.cut_name(*cut).to_string(), width: 0, train: file()?, test: file()? });
+        let mut cuts: Vec<Stored> = model.cuts()[1..].iter().map(stored).collect::<Result<_>>()?;
         let mut logits = Vec::new();
         for set in &data.sets {
             logits.push((set.role, set.part, pass(model, map, set, &mut cuts, ctx)?));
@@ -137,10 +186,27 @@ impl Signals {
     pub fn logits(&self, role: Role, part: PartName) -> Option<&Logits> {
         self.logits.iter().find(|(r, p, _)| *r == role && *p == part).map(|(_, _, l)| l)
     }
+
+    /// How many cuts there are behind the input.
+    pub fn cut_count(&self) -> usize {
+        self.cuts.len()
+    }
+
+    /// The features at cut `index`, read from where they lie.
+    pub fn cut(&self, index: usize) -> Result<CutFeatures> {
+        let Stored { name, width, train, test } = &self.cuts[index];
+        let read = |file: &Mutex<File>| -> Result<Features> {
+            let mut bytes = Vec::new();
+            let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+            file.rewind().and_then(|()| file.read_to_end(&mut bytes)).map_err(storing)?;
+            Ok(Features { values: bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect(), width: *width })
+        };
+        Ok(CutFeatures { index, name: name.clone(), train: read(train)?, test: read(test)? })
+    }
 }
 
 /// Logits of all samples of `set`; the kept samples' features are added to `cuts`.
-fn pass(model: &Classifier, map: &ClassMap, set: &Set, cuts: &mut [CutFeatures], ctx: &Context) -> Result<Logits> {
+fn pass(model: &Classifier, map: &ClassMap, set: &Set, cuts: &mut [Stored], ctx: &Context) -> Result<Logits> {
     let data = Labelled::new(set.samples.clone(), map);
     let mut values = Vec::with_capacity(data.len() * map.len());
     let mut at = 0;
@@ -155,12 +221,12 @@ fn pass(model: &Classifier, map: &ClassMap, set: &Set, cuts: &mut [CutFeatures],
                 continue;
             }
             let pooled = pooled(x.0.clone()); // [N, C, s, s]
-            let features = if set.part == PartName::Train { &mut cut.train } else { &mut cut.test };
-            features.width = pooled.dims()[1..].iter().product();
+            cut.width = pooled.dims()[1..].iter().product();
             let rows = floats(pooled);
-            for (row, _) in rows.chunks_exact(features.width).zip(keep).filter(|(_, keep)| **keep) {
-                features.values.extend_from_slice(row);
-            }
+            let kept = rows.chunks_exact(cut.width).zip(keep).filter(|(_, keep)| **keep);
+            let bytes: Vec<u8> = kept.flat_map(|(row, _)| row.iter().flat_map(|v| v.to_le_bytes())).collect();
+            let file = if set.part == PartName::Train { &cut.train } else { &cut.test };
+            file.lock().unwrap_or_else(PoisonError::into_inner).write_all(&bytes).map_err(storing)?;
         }
         values.extend(floats(model.resume(x, Cut(cuts.len()))));
     }

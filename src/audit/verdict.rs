@@ -85,6 +85,7 @@ fn score(model: &Figures, audit: &'static str, m: &Measured, judges: &[&Figures]
         z: gap.zip(sd).and_then(|(g, sd)| (sd > 0.0).then(|| g / sd)),
         within,
         tolerance: m.tolerance,
+        family: m.family,
     }
 }
 

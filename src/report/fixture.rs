@@ -176,6 +176,7 @@ fn scores_of(model: &Made) -> Vec<Score> {
                 z: defined(gap / figure.sd),
                 within: defined(mean).map(|_| gap.abs() <= f64::max(tolerance, 2.0 * figure.sd * (1.0f64 + 1.0 / 3.0).sqrt())),
                 tolerance: Some(tolerance),
+                family: None,
             });
         }
     }
@@ -250,5 +251,6 @@ fn output_of(model: &Made, task: &TaskInfo) -> ModelOutput {
         confusion_softmax: confusion,
         old_samples: (0..5).map(|i| if original { peaked(slot, 0.97) } else { old(0.06 * i as f64 - 0.12) }).collect(),
         new_samples: (0..if task.learn.is_some() { 5 } else { 0 }).map(|i| peaked(slot, 0.9 - 0.05 * i as f64)).collect(),
+        exhibits: vec![],
     }
 }
