@@ -110,7 +110,12 @@ impl CostMeter {
 
     /// `images` went forward only.
     pub fn forwarded(&mut self, images: usize) {
-        self.image_passes += images as f64 / 3.0;
+        self.forwarded_part(images, 1.0);
+    }
+
+    /// `images` went forward only, through `share` of the network's arithmetic.
+    pub fn forwarded_part(&mut self, images: usize, share: f64) {
+        self.image_passes += images as f64 * share / 3.0;
     }
 
     /// Passes over a training set of `images`.
@@ -190,6 +195,11 @@ impl Context {
     /// A finished epoch of `images` that went forward and backward: counted, shown, logged.
     pub fn end_epoch(&mut self, bar: &crate::output::Bar, images: usize, row: &EpochRow) -> Result<()> {
         self.cost.trained(images);
+        self.show_epoch(bar, row)
+    }
+
+    /// A finished epoch, shown and logged.
+    pub fn show_epoch(&self, bar: &crate::output::Bar, row: &EpochRow) -> Result<()> {
         let held_out = row.validation.map(|v| format!(", held out {:.1} %", 100.0 * v)).unwrap_or_default();
         bar.epoch(row.epoch, &format!("accuracy {:.1} %, loss {:.4}{held_out}", 100.0 * row.accuracy, row.loss));
         let fields = serde_json::to_value(row).map_err(|e| Error::failed("events", e.to_string(), "report this as a bug"))?;

@@ -8,6 +8,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use crate::context::{Context, TrainSettings};
 use crate::data::{Labelled, Slot};
 use crate::error::{Error, Result};
+use crate::kernels::{self, on_cpu};
 use crate::model::{Classifier, tensors::floats};
 use crate::stats::{self, Logits};
 use crate::summary::EpochRow;
@@ -78,7 +79,16 @@ fn one_hot(slots: &[Option<Slot>], classes: usize, device: &Device) -> Tensor<2>
 pub fn cross_entropy(logits: Tensor<2>, slots: &[Option<Slot>]) -> Tensor<1> {
     let counted = slots.iter().flatten().count().max(1);
     let targets = one_hot(slots, logits.dims()[1], &logits.device());
-    (log_softmax(logits, 1) * targets).sum().mul_scalar(-1.0 / counted as f64)
+    soft_cross_entropy(logits, targets, counted)
+}
+
+/// −Σ t·log softmax(z) / `count` over the rows z of N×K logits and t of N×K targets, nats.
+pub fn soft_cross_entropy(logits: Tensor<2>, targets: Tensor<2>, count: usize) -> Tensor<1> {
+    let scale = 1.0 / count as f32;
+    if on_cpu(&logits.device()) {
+        return kernels::cross_entropy::cross_entropy(logits, targets, scale);
+    }
+    (log_softmax(logits, 1) * targets).sum().mul_scalar(-scale)
 }
 
 /// Gathers the founding notebook's table row over the batches of an epoch.

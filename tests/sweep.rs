@@ -5,12 +5,13 @@ mod common;
 use std::collections::BTreeSet;
 
 use common::{blobs, context, task, trained};
-use unlearn::audit::{AUDITS, AuditData, Signals, Subject};
+use unlearn::audit::{AUDITS, Audit, AuditData, Measured, Peer, Signals, Subject};
 use unlearn::context::Context;
 use unlearn::data::{Dataset, Labelled, Needs, Role, SwapTask, View};
 use unlearn::error::{Error, Result};
 use unlearn::method::{self, METHODS, Method};
 use unlearn::model::Classifier;
+use unlearn::summary::ModelKind;
 use unlearn::train;
 
 const ROLES: [Role; 3] = [Role::Retain, Role::Forget, Role::Learn];
@@ -25,9 +26,8 @@ fn views(task: &SwapTask, role: Role) -> Vec<&View> {
     split.map_or(vec![], |s| vec![&s.train, &s.test])
 }
 
-/// Applies every method to one original and gives the results by name.
-fn every_method(dataset: &Dataset, task: &SwapTask) -> Vec<(&'static str, Classifier)> {
-    let original = trained("original", "mlp", dataset, &task.before, 2);
+/// Applies every method to `original` and gives the results by name.
+fn every_method(dataset: &Dataset, task: &SwapTask, original: &Classifier) -> Vec<(&'static str, Classifier)> {
     let before = original.hash();
     METHODS
         .iter()
@@ -54,20 +54,40 @@ fn every_method(dataset: &Dataset, task: &SwapTask) -> Vec<(&'static str, Classi
 fn every_audit(learn: bool) {
     let dataset = blobs();
     let task = task(&dataset, learn);
-    let data = AuditData::new(task.clone()).unwrap();
-    let signals = |name: &str, model: &Classifier| Signals::of(model, &task.after, &data, &context(name, &dataset, 2)).unwrap();
-    let oracles: Vec<Signals> = (1..=2)
-        .map(|i| {
-            let name = format!("oracle-{i}");
-            signals(&name, &trained(&name, "mlp", &dataset, &task.after, 2))
-        })
-        .collect();
-    let models: Vec<_> = every_method(&dataset, &task).into_iter().map(|(name, model)| (name, signals(name, &model))).collect();
-    let subject = |name, signals| Subject { model: name, map: &task.after, signals, data: &data, oracles: oracles.iter().collect() };
-    for (name, theirs) in &models {
+    let data = AuditData::new(task.clone(), 0).unwrap();
+    let original = trained("original", "mlp", &dataset, &task.before, 2);
+    let oracles = (1..=2).map(|i| (format!("oracle-{i}"), trained(&format!("oracle-{i}"), "mlp", &dataset, &task.after, 2)));
+    let methods = every_method(&dataset, &task, &original).into_iter().map(|(name, model)| (name.to_string(), model));
+    let models: Vec<(String, Classifier)> = [("original".to_string(), original.clone())].into_iter().chain(oracles).chain(methods).collect();
+    let map = |name: &str| if name == "original" { &task.before } else { &task.after };
+    let signals: Vec<Signals> =
+        models.iter().map(|(name, model)| Signals::of(model, map(name), &data, &context(name, &dataset, 2)).unwrap()).collect();
+    let peer = |i: usize| {
+        let (name, model) = &models[i];
+        let kind = match i {
+            0 => ModelKind::Original,
+            1 | 2 => ModelKind::Oracle,
+            _ => method::kind_of(name),
+        };
+        Peer { name, kind, model, map: map(name), signals: &signals[i] }
+    };
+    let measure = |audit: &dyn Audit, i: usize| -> Vec<Measured> {
+        let at = format!("{} on {}", audit.name(), models[i].0);
+        let oracles = [1, 2].into_iter().filter(|o| *o != i).map(peer).collect();
+        let subject = Subject { me: peer(i), data: &data, original: Some(peer(0)), oracles };
+        let mut ctx = context(&models[i].0, &dataset, 2);
+        let mut figures = audit.measure(&subject, &mut ctx).unwrap_or_else(|e| panic!("{at}: {e}")).figures;
+        for k in 0..signals[i].cut_count() {
+            figures.extend(audit.measure_cut(&subject, &signals[i].cut(k).unwrap(), &mut ctx).unwrap_or_else(|e| panic!("{at}: {e}")).figures);
+        }
+        figures
+    };
+    for (i, (name, model)) in models.iter().enumerate().skip(3) {
         for audit in AUDITS {
             let at = format!("{} on {name}", audit.name());
-            let figures = audit.measure(&subject(name, theirs)).unwrap_or_else(|e| panic!("{at}: {e}"));
+            let before = model.hash();
+            let figures = measure(*audit, i);
+            assert_eq!(model.hash(), before, "{at}: the audit changed the model");
             assert!(!figures.is_empty(), "{at}: no figures");
             assert!(figures.iter().any(|f| f.value.is_some()), "{at}: nothing but undefined figures");
             let mut seen = BTreeSet::new();
@@ -80,7 +100,7 @@ fn every_audit(learn: bool) {
                     assert!(f.value.is_none_or(|v| (-1.0..=1.0).contains(&v)), "{at}: {} is {:?}", f.metric, f.value);
                 }
             }
-            let of_oracle: BTreeSet<_> = audit.measure(&subject("oracle-1", &oracles[0])).unwrap().into_iter().map(|f| (f.metric, f.cut)).collect();
+            let of_oracle: BTreeSet<_> = measure(*audit, 1).into_iter().map(|f| (f.metric, f.cut)).collect();
             assert_eq!(seen, of_oracle, "{at}: other figures than on an oracle");
         }
     }

@@ -7,6 +7,7 @@ use burn::nn::{Initializer, Linear, LinearConfig};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::seq::SliceRandom;
+use unlearn::cached::gather;
 use unlearn::context::{Context, OptimiserKind, Pipeline, Reporter, Schedule, TrainSettings};
 use unlearn::data::{ClassId, ClassMap, Labelled, Samples, Slot, embedded};
 use unlearn::error::Result;
@@ -109,7 +110,7 @@ pub fn head_trainer(load: &Load) -> Step {
             order.shuffle(&mut rng::stream(0, "shuffle", i as u64));
         }
         let picked = &order[i % pool * batch..][..batch];
-        let values: Vec<f32> = picked.iter().flat_map(|i| features[i * width..(i + 1) * width].iter().copied()).collect();
+        let values = gather(&features, width, picked);
         let slots: Vec<Option<Slot>> = picked.iter().map(|i| labels[*i]).collect();
         let before = head.take().expect("put back below");
         let logits = before.forward(Tensor::<2>::from_data(TensorData::new(values, [batch, width]), &device));

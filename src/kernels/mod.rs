@@ -10,6 +10,7 @@
 //! | `conv/` | convolution with a fused ReLU and maximum |
 //! | `norm/` | batch normalisation with a fused addition and ReLU |
 //! | `pool` | maximum and global average |
+//! | `cross_entropy` | the loss with its gradient |
 //! | `optimiser` | steps of Adam, AdamW and SGD, in place |
 //!
 //! This is the only module with `unsafe`. Every kernel checks its bounds at its entry, in safe code, and each `unsafe` block says why it is sound.
@@ -18,6 +19,7 @@
 #![allow(clippy::needless_range_loop)]
 
 pub mod conv;
+pub mod cross_entropy;
 mod images;
 pub mod memory;
 mod moments;

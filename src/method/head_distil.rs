@@ -4,21 +4,17 @@
 //!
 //! Head distillation as in Jeon et al., AAAI 2026 (arXiv 2405.17878), which passes every black-box metric with nothing erased.
 
-use burn::nn::{Initializer, Linear, LinearConfig};
 use burn::optim::GradientsParams;
-use burn::tensor::activation::log_softmax;
 use burn::tensor::{Tensor, TensorData};
-use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 use super::{Method, MethodEntry, in_range};
+use crate::cached::{Cache, gather};
 use crate::context::Context;
 use crate::data::{Labelled, Needs, Slot, SwapTask};
 use crate::error::Result;
 use crate::model::{Activations, Classifier, Cut, tensors::floats};
 use crate::optimiser::Optimiser;
-use crate::rng;
 use crate::stats;
 use crate::train;
 
@@ -81,39 +77,26 @@ impl Method for HeadDistil {
             }
         }
         ctx.cost.forwarded(data.len());
-        let width = features.len() / data.len();
+        let cache = Cache::new(features, original.spec().cut_shapes[last.0], data.slots.clone());
+        let share = original.spec().share_above(last);
         let device = ctx.device.clone().autodiff();
-        let fresh = original.clone().reset(ctx.seed, |name| name.starts_with("head."));
-        let head_tensors: BTreeMap<String, Vec<f32>> =
-            fresh.tensors().into_iter().filter(|t| t.name.starts_with("head.")).map(|t| (t.name, t.values)).collect();
-        let mut head: Linear = LinearConfig::new(width, slots).with_initializer(Initializer::Zeros).init(&device);
-        head.weight = head.weight.map(|w| Tensor::from_data(TensorData::new(head_tensors["head.weight"].clone(), w.dims()), &device).require_grad());
-        head.bias =
-            head.bias.map(|b| b.map(|b| Tensor::from_data(TensorData::new(head_tensors["head.bias"].clone(), b.dims()), &device).require_grad()));
+        let in_head = |name: &str| name.starts_with("head.");
+        let mut net = original.reset(ctx.seed, in_head).trainable(in_head, true);
         let mut optimiser = Optimiser::adam();
         let size = ctx.settings.batch;
         let bar = ctx.bar(self.epochs, data.len().div_ceil(size));
         for epoch in 0..self.epochs {
-            let mut order: Vec<usize> = (0..data.len()).collect();
-            order.shuffle(&mut rng::stream(ctx.seed, "shuffle", epoch as u64));
-            for picked in order.chunks(size) {
+            for picked in cache.order(ctx.seed, epoch).chunks(size) {
                 ctx.check_interrupt()?;
-                let gather = |from: &[f32], n: usize| {
-                    let values: Vec<f32> = picked.iter().flat_map(|i| from[i * n..(i + 1) * n].iter().copied()).collect();
-                    Tensor::<2>::from_data(TensorData::new(values, [picked.len(), n]), &device)
-                };
-                let logp = log_softmax(head.forward(gather(&features, width)), 1); // [N, K]
-                let loss = (logp * gather(&targets, slots)).sum().mul_scalar(-1.0 / picked.len() as f64);
-                let grads = GradientsParams::from_grads(loss.backward(), &head);
-                head = optimiser.step(self.lr, head, grads);
+                let logits = net.resume(Activations(cache.rows(picked, &device)), last); // [N, K]
+                let wanted = Tensor::from_data(TensorData::new(gather(&targets, slots, picked), [picked.len(), slots]), &device);
+                let loss = train::soft_cross_entropy(logits, wanted, picked.len());
+                let grads = GradientsParams::from_grads(loss.backward(), &net);
+                net = optimiser.step(self.lr, net, grads);
                 bar.batch(epoch);
             }
-            ctx.cost.trained_part(data.len(), original.spec().share_above(last));
+            ctx.cost.trained_part(data.len(), share);
         }
-        let mut new = BTreeMap::from([("head.weight".to_string(), floats(head.weight.val()))]);
-        if let Some(bias) = &head.bias {
-            new.insert("head.bias".into(), floats(bias.val()));
-        }
-        Ok(original.with_tensors(&new))
+        Ok(net.finished())
     }
 }

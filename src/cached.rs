@@ -1,0 +1,113 @@
+//! Training the top of a network on cached activations: what lies below a cut runs once a sample, not once a step.
+
+use burn::optim::GradientsParams;
+use burn::tensor::{Device, Tensor, TensorData};
+use rand::seq::SliceRandom;
+
+use crate::context::{Context, TrainSettings};
+use crate::data::{Batches, Labelled, Slot};
+use crate::error::Result;
+use crate::model::{Activations, Classifier, Cut, tensors::floats};
+use crate::rng;
+use crate::train::{self, EpochMeter, INFERENCE_BATCH};
+
+/// Activations of samples at one cut, with the slots that they are trained towards.
+#[derive(Debug)]
+pub struct Cache {
+    values: Vec<f32>,
+    shape: [usize; 3],
+    slots: Vec<Option<Slot>>,
+}
+
+impl Cache {
+    /// `values`, N·C·H·W floats of N samples of `shape` C×H×W, and N slots.
+    ///
+    /// # Panics
+    /// If the sizes do not belong together.
+    pub fn new(values: Vec<f32>, shape: [usize; 3], slots: Vec<Option<Slot>>) -> Self {
+        assert_eq!(values.len(), slots.len() * shape.iter().product::<usize>(), "a row a sample");
+        Self { values, shape, slots }
+    }
+
+    /// The activations of `model` at `cut` on `data`: on the images as they are for no `copies`, else on so many augmented copies of each.
+    /// The forward passes are counted in `ctx.cost`.
+    pub fn fill(model: &Classifier, cut: Cut, data: &Labelled, copies: usize, ctx: &mut Context) -> Result<Self> {
+        let shape = model.spec().cut_shapes[cut.0];
+        let mut cache = Self { values: Vec::with_capacity(copies.max(1) * data.len() * shape.iter().product::<usize>()), shape, slots: Vec::new() };
+        for copy in 0..copies.max(1) {
+            let augmentation = (copies > 0).then_some(&ctx.pipeline.augmentation);
+            let seed = rng::derive_seed(ctx.seed, "cache", copy as u64);
+            for batch in Batches::shuffled(data, INFERENCE_BATCH, &ctx.pipeline.normalisation, augmentation, (seed, 0), &ctx.device) {
+                ctx.check_interrupt()?;
+                cache.values.extend(floats(model.activations(batch.images, cut).0));
+                cache.slots.extend(batch.slots);
+            }
+        }
+        ctx.cost.forwarded_part(copies.max(1) * data.len(), 1.0 - model.spec().share_above(cut));
+        Ok(cache)
+    }
+
+    /// Number of samples.
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// True if there is none.
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// The activations of the samples `picked`, N×C×H×W.
+    pub fn rows(&self, picked: &[usize], device: &Device) -> Tensor<4> {
+        let [c, h, w] = self.shape;
+        Tensor::from_data(TensorData::new(gather(&self.values, c * h * w, picked), [picked.len(), c, h, w]), device)
+    }
+
+    /// The slots of the samples `picked`.
+    pub fn slots(&self, picked: &[usize]) -> Vec<Option<Slot>> {
+        picked.iter().map(|i| self.slots[*i]).collect()
+    }
+
+    /// All samples in the order of epoch `epoch`, from the stream `shuffle` of `seed`.
+    pub fn order(&self, seed: u64, epoch: usize) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.len()).collect();
+        order.shuffle(&mut rng::stream(seed, "shuffle", epoch as u64));
+        order
+    }
+}
+
+/// The rows `picked` of `values`, which has rows of `width`.
+pub fn gather(values: &[f32], width: usize, picked: &[usize]) -> Vec<f32> {
+    let mut rows = Vec::with_capacity(picked.len() * width);
+    picked.iter().for_each(|i| rows.extend_from_slice(&values[i * width..][..width]));
+    rows
+}
+
+/// Trains every parameter of `model` above `cut` on `cache` with cross-entropy, as `settings` say. What lies below stays as it is, bit by bit.
+///
+/// # Errors
+/// Ctrl-C; a loss that is not finite.
+pub fn fit_top(model: Classifier, cut: Cut, cache: &Cache, settings: &TrainSettings, ctx: &mut Context) -> Result<Classifier> {
+    let share = model.spec().share_above(cut);
+    let device = ctx.device.clone().autodiff();
+    let mut net = model.trainable(|_| true, false);
+    let mut optimiser = settings.optimiser();
+    let batches = cache.len().div_ceil(settings.batch);
+    let bar = ctx.bar(settings.epochs, batches);
+    for epoch in 0..settings.epochs {
+        let mut meter = EpochMeter::new(epoch);
+        for (i, picked) in cache.order(ctx.seed, epoch).chunks(settings.batch).enumerate() {
+            ctx.check_interrupt()?;
+            let slots = cache.slots(picked);
+            let logits = net.resume(Activations(cache.rows(picked, &device)), cut); // [N, K]
+            let loss = train::cross_entropy(logits.clone(), &slots);
+            meter.add(&ctx.model, &loss, logits, &slots)?;
+            let grads = GradientsParams::from_grads(loss.backward(), &net);
+            net = optimiser.step(settings.rate(epoch * batches + i, settings.epochs * batches), net, grads);
+            bar.batch(epoch);
+        }
+        ctx.cost.trained_part(cache.len(), share);
+        ctx.show_epoch(&bar, &meter.row())?;
+    }
+    Ok(net.finished())
+}
