@@ -125,6 +125,22 @@ impl Samples {
         Ok((part(false), part(true)))
     }
 
+    /// Of every class a `share` (rounded, at least one sample), drawn from the stream `share` of `seed`; in file order.
+    pub fn share_of_each_class(&self, share: f64, seed: u64) -> Self {
+        let mut by_class = std::collections::BTreeMap::<ClassId, Vec<u32>>::new();
+        for (i, at) in self.indices.iter().enumerate() {
+            by_class.entry(self.class(i)).or_default().push(*at);
+        }
+        let mut indices = Vec::new();
+        for (class, all) in by_class {
+            let count = ((share * all.len() as f64).round() as usize).clamp(1, all.len());
+            let drawn = rand::seq::index::sample(&mut rng::stream(seed, "share", u64::from(class.0)), all.len(), count);
+            indices.extend(drawn.into_iter().map(|i| all[i]));
+        }
+        indices.sort_unstable();
+        Self { part: self.part.clone(), indices: indices.into() }
+    }
+
     /// This selection and `others`, which must be of the same part, in file order.
     pub fn union<'a>(&self, others: impl IntoIterator<Item = &'a Self>) -> Self {
         let mut indices = self.indices.to_vec();

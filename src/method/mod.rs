@@ -9,6 +9,7 @@ mod head_distil;
 mod logit_mask;
 mod masked_weights;
 mod random_layers;
+mod regrow;
 mod retrain;
 
 use std::fmt::Debug;
@@ -61,6 +62,7 @@ pub struct MethodEntry {
 /// Every method.
 pub const METHODS: &[&MethodEntry] = &[
     &retrain::ENTRY,
+    &regrow::ENTRY,
     &finetune::ENTRY,
     &gradient_ascent::ENTRY,
     &masked_weights::ENTRY,
