@@ -132,11 +132,20 @@ fn undertrained(scores: &[Score]) -> Option<String> {
     })
 }
 
-/// Costs with their share of one retraining: the `retrain` method's of this run. No share without it, nor for what was timed with another
-/// number of threads.
+/// Costs with their share of one retraining: the `retrain` method's of this run or, where it has none, the mean over its oracles, which are
+/// retrainings too. No share without either, nor for what was timed with another number of threads.
 fn costs(models: &[Finished]) -> Vec<Cost> {
-    let retrain = models.iter().find(|m| m.name == "retrain").and_then(|m| m.cost.clone()).filter(|c| c.wall_s > 0.0);
-    let share = |c: &Cost| retrain.as_ref().filter(|r| r.threads == c.threads).map(|r| c.wall_s / r.wall_s);
+    let timed = |wanted: &dyn Fn(&Finished) -> bool| -> Vec<&Cost> {
+        models.iter().filter(|m| wanted(m)).filter_map(|m| m.cost.as_ref()).filter(|c| c.wall_s > 0.0).collect()
+    };
+    let mut retrainings = timed(&|m| m.name == "retrain");
+    if retrainings.is_empty() {
+        retrainings = timed(&|m| m.kind == ModelKind::Oracle);
+    }
+    let share = |c: &Cost| {
+        let alike: Vec<f64> = retrainings.iter().filter(|r| r.threads == c.threads).map(|r| r.wall_s).collect();
+        (!alike.is_empty()).then(|| c.wall_s / crate::stats::mean(&alike))
+    };
     models.iter().filter_map(|m| m.cost.clone()).map(|c| Cost { share_of_retrain: share(&c), ..c }).collect()
 }
 

@@ -29,6 +29,8 @@ pub enum Command {
     Train(TrainArgs),
     /// Train (or take) an original, swap a class by each method, retrain oracles, audit, report
     Swap(SwapArgs),
+    /// Swap random pairs of classes with default settings and say how often the result matches retraining, and at what cost
+    Study(StudyArgs),
     /// Audit checkpoints from files, or the models of a finished run again
     Audit(AuditArgs),
     /// Draw a run's report again
@@ -92,6 +94,38 @@ pub struct SwapArgs {
     /// Everything else.
     #[command(flatten)]
     pub settings: Settings,
+}
+
+/// `unlearn study`
+#[derive(Debug, Args)]
+pub struct StudyArgs {
+    /// Data set
+    #[arg(long)]
+    pub data: String,
+    /// Where downloaded sets lie
+    #[arg(long, env = "UNLEARN_DATA")]
+    pub data_dir: Option<PathBuf>,
+    /// Pairs of an old and a new class, each with its own random choice of the original's classes
+    #[arg(long, default_value_t = 3)]
+    pub pairs: usize,
+    /// Seed of the choice and of every training
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Retrained models to judge each pair by
+    #[arg(long, default_value_t = 5)]
+    pub oracles: usize,
+    /// Methods beside the negative controls, comma-separated
+    #[arg(long, value_delimiter = ',', default_value = "regrow")]
+    pub methods: Vec<String>,
+    /// CPU threads [default: all cores]
+    #[arg(long)]
+    pub threads: Option<usize>,
+    /// Directory to write: a run directory a pair, study.json, study.md
+    #[arg(long)]
+    pub out: PathBuf,
+    /// Go on with an interrupted study
+    #[arg(long)]
+    pub resume: bool,
 }
 
 /// `unlearn audit`

@@ -16,6 +16,7 @@
 //! - [`audit`]: audits, one a file, in a registry; signals computed once a model; the verdict.
 //! - [`unit`]: trainings as pure functions of a hashed spec; [`oracle`]; [`schedule`]: several units at a time.
 //! - [`assess`]: from models to evidence; [`summary`]: the stable result formats; [`run`]: the run directory; [`events`]: its log.
+//! - [`study`]: random pairs with settings that follow from the data.
 //! - [`report`]: from a summary to HTML and Markdown, pure.
 //! - [`output`]: all printing; [`stats`]: statistics in f64; [`files`]: atomic writes; [`error`].
 //!
@@ -44,6 +45,7 @@ pub mod run;
 pub mod saliency;
 pub mod schedule;
 pub mod stats;
+pub mod study;
 pub mod summary;
 pub mod train;
 pub mod unit;

@@ -5,6 +5,7 @@ pub mod data;
 pub mod inspect;
 pub mod list;
 pub mod report;
+pub mod study;
 pub mod swap;
 pub mod train;
 
@@ -16,6 +17,7 @@ use unlearn::config::Settings;
 use unlearn::error::{Error, Result};
 use unlearn::output::Output;
 use unlearn::run::Run;
+use unlearn::summary::Summary;
 use unlearn::{files, report as page};
 
 /// Flags over the file, where there is one.
@@ -42,8 +44,8 @@ fn print_json(value: &impl Serialize, output: &Output) -> Result<()> {
     Ok(())
 }
 
-/// Writes what was found into the run directory, draws its report and prints the headline (or the scores as JSON).
-fn publish(run: &Run, evidence: &Evidence, took: &str, json: bool, output: &Output) -> Result<()> {
+/// Writes what was found into the run directory and draws its report.
+fn save(run: &Run, evidence: &Evidence) -> Result<Summary> {
     for model in &evidence.outputs {
         run.write_output(&model.model, model)?;
     }
@@ -52,6 +54,12 @@ fn publish(run: &Run, evidence: &Evidence, took: &str, json: bool, output: &Outp
     // From the directory alone, as `unlearn report` would.
     let summary = run.summary()?;
     files::write_bytes(&run.report(), page::html(&summary).as_bytes())?;
+    Ok(summary)
+}
+
+/// Saves what was found and prints the headline (or the scores as JSON).
+fn publish(run: &Run, evidence: &Evidence, took: &str, json: bool, output: &Output) -> Result<()> {
+    let summary = save(run, evidence)?;
     if json {
         return print_json(&summary.scores, output);
     }

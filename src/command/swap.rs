@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use unlearn::assess::{self, Finished};
+use unlearn::assess::{self, Evidence, Finished};
 use unlearn::config::{FORMAT, RunConfig, Settings};
 use unlearn::context::Reporter;
 use unlearn::data::{ClassMap, Dataset, Labelled, Swap, SwapTask, classes, data_dir};
@@ -34,6 +34,13 @@ pub fn demo(args: DemoArgs, json: bool, output: &Output) -> Result<()> {
 
 pub fn swap(args: SwapArgs, json: bool, output: &Output) -> Result<()> {
     let started = Instant::now();
+    let (run, evidence) = run(args, output)?;
+    let took = format!("{:.0} s. ", started.elapsed().as_secs_f64());
+    publish(&run, &evidence, &took, json, output)
+}
+
+/// The whole line, up to what was found.
+pub fn run(args: SwapArgs, output: &Output) -> Result<(Run, Evidence)> {
     let settings = resolve(args.settings, args.config.as_deref())?;
     if settings.validation()? > 0.0 {
         let what = "a swap holds nothing out: its oracles are to see what the original saw";
@@ -55,8 +62,7 @@ pub fn swap(args: SwapArgs, json: bool, output: &Output) -> Result<()> {
 
     let models: Vec<Finished> = trained.into_iter().chain(swapped).map(finished).collect();
     let evidence = assess::assess(&models, &task, &dataset, |name| workshop.context(name))?;
-    let took = format!("{:.0} s. ", started.elapsed().as_secs_f64());
-    publish(&run, &evidence, &took, json, output)
+    Ok((run, evidence))
 }
 
 /// The swap that the settings ask for, of the given model's classes or of those that they list.

@@ -1,0 +1,202 @@
+//! Held-out checks: random pairs of classes of a data set, with settings that follow from its size alone.
+
+use rand::seq::SliceRandom;
+use serde::Serialize;
+
+use crate::config::Settings;
+use crate::context::Schedule;
+use crate::data::{ClassId, ClassMap, Dataset, Swap};
+use crate::error::{Error, Result};
+use crate::rng;
+use crate::summary::{ModelKind, Scores};
+
+/// Version of `study.json`.
+pub const FORMAT: u32 = 1;
+
+/// Most classes of an original.
+const MOST_CLASSES: usize = 20;
+/// Images that a network meets in its training, each time it meets one counted: where a held-out part of the training images stops to
+/// gain (emnist-derived47, `cnn-s`: 88.3, 89.4, 89.3 % after 10, 20, 40 epochs of 9,600 images).
+const GREY_IMAGES: usize = 240_000;
+/// The same for colour images, which take a deeper network.
+const COLOUR_IMAGES: usize = 1_200_000;
+
+/// One swap of a study.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pair {
+    /// The original's classes.
+    pub before: ClassMap,
+    /// The swap.
+    pub swap: Swap,
+}
+
+/// Pair number `index` of a study with `seed`: the classes of `dataset` in an order drawn from the stream `study`; the first become the
+/// original's (at most 20, at least one left out), the first of them is the old one, the first one left out the new one.
+///
+/// # Errors
+/// A data set of fewer than three classes.
+pub fn pair(dataset: &Dataset, seed: u64, index: usize) -> Result<Pair> {
+    let all = dataset.class_names.len();
+    if all < 3 {
+        return Err(Error::input(&dataset.name, format!("{all} classes: a study needs three to draw from"), "use another data set"));
+    }
+    let mut order: Vec<ClassId> = (0..all as u16).map(ClassId).collect();
+    order.shuffle(&mut rng::stream(seed, "study", index as u64));
+    let count = (all - 1).min(MOST_CLASSES);
+    let swap = Swap { forget: order[0], learn: Some(order[count]) };
+    let mut before = order[..count].to_vec();
+    before.sort();
+    Ok(Pair { before: ClassMap::new(before)?, swap })
+}
+
+/// How networks are trained on `images` images of `dataset`.
+pub fn recipe(dataset: &Dataset, images: usize) -> Settings {
+    let grey = dataset.shape()[0] == 1;
+    let wanted = if grey { GREY_IMAGES } else { COLOUR_IMAGES };
+    Settings {
+        arch: Some(if grey { "cnn-s" } else { "resnet20" }.into()),
+        epochs: Some(wanted.div_ceil(images.max(1)).clamp(5, 60)),
+        batch: Some(if grey { 64 } else { 128 }),
+        lr: Some(if grey { 5e-3 } else { 3e-3 }),
+        schedule: Some(Schedule::Cosine),
+        ..Settings::default()
+    }
+}
+
+/// `study.json`.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// Data set.
+    pub dataset: String,
+    /// Seed.
+    pub seed: u64,
+    /// Oracles a pair.
+    pub oracles: usize,
+    /// One entry a pair and judged model.
+    pub rows: Vec<Row>,
+    /// One entry a method, over its pairs.
+    pub methods: Vec<MethodSummary>,
+}
+
+/// One model of one pair.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Row {
+    /// Run directory, below the study's.
+    pub run: String,
+    /// Name of the old class.
+    pub forget: String,
+    /// Name of the new class.
+    pub learn: String,
+    /// Name of the model.
+    pub model: String,
+    /// What it is.
+    pub kind: ModelKind,
+    /// Its verdict.
+    pub verdict: String,
+    /// Figures within the oracle band.
+    pub within: usize,
+    /// Figures judged.
+    pub judged: usize,
+    /// Wall time over one retraining's.
+    pub cost_share: Option<f64>,
+    /// Passes over the training set, over one retraining's.
+    pub passes_share: Option<f64>,
+}
+
+/// A method over all pairs.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct MethodSummary {
+    /// Name.
+    pub method: String,
+    /// What it is.
+    pub kind: ModelKind,
+    /// Pairs whose verdict is `matched`.
+    pub matched: usize,
+    /// Pairs.
+    pub pairs: usize,
+    /// Largest share of one retraining's wall time.
+    pub worst_cost_share: Option<f64>,
+    /// Largest share of one retraining's passes.
+    pub worst_passes_share: Option<f64>,
+}
+
+/// The rows of one pair, from its run's scores; `epochs` are those of its trainings.
+pub fn rows(run: &str, scores: &Scores, epochs: usize) -> Vec<Row> {
+    let judged = |kind| matches!(kind, ModelKind::Method | ModelKind::Control);
+    let row = |v: &crate::summary::Verdict| {
+        let cost = scores.cost.iter().find(|c| c.model == v.model);
+        Row {
+            run: run.to_string(),
+            forget: scores.task.forget_name.clone(),
+            learn: scores.task.learn_name.clone().unwrap_or_default(),
+            model: v.model.clone(),
+            kind: v.kind,
+            verdict: v.verdict.clone(),
+            within: v.audits_within,
+            judged: v.audits_total,
+            cost_share: cost.and_then(|c| c.share_of_retrain),
+            passes_share: cost.map(|c| c.train_passes / epochs as f64),
+        }
+    };
+    scores.verdict.iter().filter(|v| judged(v.kind)).map(row).collect()
+}
+
+/// Every method over its rows, in order of first appearance.
+pub fn methods(rows: &[Row]) -> Vec<MethodSummary> {
+    let mut all: Vec<MethodSummary> = Vec::new();
+    let larger = |a: Option<f64>, b: Option<f64>| [a, b].into_iter().flatten().reduce(f64::max);
+    for row in rows {
+        let at = all.iter().position(|m| m.method == row.model).unwrap_or_else(|| {
+            let (method, kind) = (row.model.clone(), row.kind);
+            all.push(MethodSummary { method, kind, matched: 0, pairs: 0, worst_cost_share: None, worst_passes_share: None });
+            all.len() - 1
+        });
+        let m = &mut all[at];
+        m.pairs += 1;
+        m.matched += usize::from(row.verdict == "matched");
+        m.worst_cost_share = larger(m.worst_cost_share, row.cost_share);
+        m.worst_passes_share = larger(m.worst_passes_share, row.passes_share);
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::synthetic;
+
+    #[test]
+    fn pairs_are_possible_swaps_and_repeat() {
+        let set = synthetic::blobs().expect("made on the spot");
+        let mut seen = std::collections::BTreeSet::new();
+        for i in 0..20 {
+            let pair = super::pair(&set, 3, i).expect("enough classes");
+            assert_eq!(pair, super::pair(&set, 3, i).expect("enough classes"));
+            assert_eq!(pair.before.len(), set.class_names.len() - 1);
+            pair.before.swapped(pair.swap).expect("a possible swap");
+            seen.insert((pair.swap.forget, pair.swap.learn));
+        }
+        assert!(seen.len() > 5, "pairs differ: {seen:?}");
+    }
+
+    #[test]
+    fn a_method_is_summed_up_by_its_worst_cost() {
+        let row = |model: &str, verdict: &str, cost: Option<f64>| Row {
+            run: "pair-1".into(),
+            forget: "6".into(),
+            learn: "3".into(),
+            model: model.into(),
+            kind: ModelKind::Method,
+            verdict: verdict.into(),
+            within: 1,
+            judged: 1,
+            cost_share: cost,
+            passes_share: Some(0.1),
+        };
+        let all = methods(&[row("a", "matched", Some(0.02)), row("b", "matched", None), row("a", "under-erased", Some(0.03))]);
+        assert_eq!((all[0].matched, all[0].pairs, all[0].worst_cost_share), (1, 2, Some(0.03)));
+        assert_eq!((all[1].matched, all[1].pairs, all[1].worst_cost_share), (1, 1, None));
+    }
+}
