@@ -14,6 +14,9 @@ use crate::method;
 /// Version of `config.toml` in a run directory.
 pub const FORMAT: u32 = 1;
 
+/// What a swap does unless told otherwise: our method, and the cheats that show whether the audits can tell.
+pub const DEFAULT_METHODS: [&str; 3] = ["regrow", "logit-mask", "head-distil"];
+
 /// What a user may set; everything optional.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, clap::Args)]
 #[serde(rename_all = "kebab-case", default)]
@@ -69,7 +72,7 @@ pub struct Settings {
     /// The new class; leave it out for plain unlearning
     #[arg(long, help_heading = "Swap")]
     pub learn: Option<String>,
-    /// Methods, comma-separated, see `unlearn list methods` [default: all]
+    /// Methods, comma-separated, or `all`, see `unlearn list methods` [default: regrow and the negative controls]
     #[arg(long, value_delimiter = ',', help_heading = "Swap")]
     pub methods: Option<Vec<String>>,
     /// Retrained models to judge by; fewer than three give no verdict [default: 3]
@@ -181,7 +184,7 @@ impl Settings {
         }
     }
 
-    /// Methods with their complete parameters, in the order asked for; all of them by default.
+    /// Methods with their complete parameters, in the order asked for; by default [`DEFAULT_METHODS`].
     pub fn methods(&self) -> Result<Vec<(String, toml::Table)>> {
         let mut given = self.method.clone();
         for text in &self.set {
@@ -191,7 +194,11 @@ impl Settings {
         for name in given.keys() {
             method::find(name)?;
         }
-        let names: Vec<String> = self.methods.clone().unwrap_or_else(|| method::METHODS.iter().map(|m| m.name.to_string()).collect());
+        let names: Vec<String> = match self.methods.as_deref() {
+            Some([all]) if all == "all" => method::METHODS.iter().map(|m| m.name.to_string()).collect(),
+            Some(names) => names.to_vec(),
+            None => DEFAULT_METHODS.iter().map(|m| m.to_string()).collect(),
+        };
         let mut out: Vec<(String, toml::Table)> = Vec::new();
         for name in names {
             let entry = method::find(&name)?;

@@ -22,7 +22,7 @@ use crate::run::Run;
 use crate::summary::{Cost, ModelKind};
 
 /// Raised whenever training code changes what a unit computes, so that old results are not taken for new ones.
-const CODE: u32 = 2;
+const CODE: u32 = 3;
 
 /// A model of a run.
 #[derive(Debug)]
