@@ -69,7 +69,7 @@ pub fn assess(models: &[Finished], task: &SwapTask, dataset: &Dataset, context: 
         }) as Job<'_, (Figures, ModelOutput)>
     });
     let (figures, outputs): (Vec<Figures>, Vec<ModelOutput>) = side_by_side(jobs.collect())?.into_iter().unzip();
-    let (scores, verdict) = verdict::judge(&figures);
+    let (scores, verdict, calibration) = verdict::judge(&figures);
     let agreement = oracle_agreement(models, &signals);
     let mut warnings = Vec::new();
     let oracles = models.iter().filter(|m| m.kind == ModelKind::Oracle).count();
@@ -88,7 +88,17 @@ pub fn assess(models: &[Finished], task: &SwapTask, dataset: &Dataset, context: 
     }
     warnings.extend(undertrained(&scores));
     let cost = costs(models);
-    let scores = Scores { format: SCORES_FORMAT, task: task_info(task, dataset), cost, scores, verdict, oracle_agreement: agreement, warnings };
+    let scores = Scores {
+        format: SCORES_FORMAT,
+        task: task_info(task, dataset),
+        cost,
+        scores,
+        verdict,
+        oracle_agreement: agreement,
+        calibration,
+        audit_agreement: None,
+        warnings,
+    };
     Ok(Evidence { scores, outputs, samples: samples(&data) })
 }
 

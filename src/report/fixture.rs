@@ -146,7 +146,17 @@ fn build(before: Vec<u16>, after: Vec<u16>, forget: u16, learn: Option<u16>, nam
             ("finetune".to_owned(), "trains on with retain and learn set".to_owned()),
             ("probe".to_owned(), "how well a read-out, fitted on frozen features, tells the old class from the others".to_owned()),
         ],
-        scores: Scores { format: SCORES_FORMAT, task, cost, scores, verdict, oracle_agreement: Some(0.9834), warnings: vec![] },
+        scores: Scores {
+            format: SCORES_FORMAT,
+            task,
+            cost,
+            scores,
+            verdict,
+            oracle_agreement: Some(0.9834),
+            calibration: None,
+            audit_agreement: None,
+            warnings: vec![],
+        },
     }
 }
 
@@ -194,6 +204,8 @@ fn verdict_of(model: &Made, scores: &[Score]) -> Verdict {
         audits_total: own.len(),
         verdict: model.verdict.to_owned(),
         failing: failing.iter().map(|s| s.label()).collect(),
+        families: vec![],
+        worst_family: None,
     }
 }
 
