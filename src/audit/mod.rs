@@ -6,8 +6,12 @@
 //! To add one: a file with a unit struct, its `impl Audit`; one `mod` line and one line in [`AUDITS`] here.
 
 mod accuracy;
+pub mod agreement;
+mod collateral;
 mod confidence;
 mod confusion;
+#[cfg(test)]
+mod fixture;
 mod hiding;
 pub mod linalg;
 mod nearest_mean;
@@ -184,6 +188,7 @@ pub const AUDITS: &[&dyn Audit] = &[
     &profile::Profile,
     &probe::Probe,
     &nearest_mean::NearestMean,
+    &collateral::Collateral,
 ];
 
 #[cfg(test)]
