@@ -6,7 +6,8 @@ use common::{Bench, SWAP, tree};
 use unlearn::summary::{ModelKind, Score};
 
 const ORACLES: &str = "--oracle run/models/oracle-1.safetensors --oracle run/models/oracle-2.safetensors --oracle run/models/oracle-3.safetensors";
-const SUBJECTS: &str = "run/models/finetune.safetensors run/models/head-distil.safetensors run/models/masked-weights.safetensors";
+const SUBJECTS: &str =
+    "run/models/finetune.safetensors run/models/head-distil.safetensors run/models/masked-weights.safetensors run/models/random-init.safetensors";
 
 /// A finished run of the three methods, in folder `run`.
 fn bench() -> Bench {

@@ -1,7 +1,7 @@
 //! `collateral`: what the swap did to what it was to leave alone.
 
 use super::accuracy::hits;
-use super::{Audit, Findings, Measured, PartName, Subject};
+use super::{Audit, Findings, Measured, PartName, Reference, Subject};
 use crate::context::Context;
 use crate::data::{ClassId, Role, Slot};
 use crate::error::Result;
@@ -25,6 +25,8 @@ pub struct Collateral;
 const CLASS: f64 = 0.02;
 /// A point, as for accuracies, whose scale it has.
 const CALIBRATION: f64 = 0.01;
+/// Samples that a bin of the reliability diagram must have to be drawn: fewer zigzag.
+const DRAWN: usize = 10;
 /// Share of the retain test samples that count as near the old class.
 const NEAR: f64 = 0.1;
 
@@ -55,19 +57,21 @@ impl Audit for Collateral {
         let figures = vec![
             Measured::new("worst_class_accuracy", least(&accuracies), "fraction", CLASS),
             Measured::new("class_accuracy_spread", least(&accuracies).zip(most(&accuracies)).map(|(lo, hi)| hi - lo), "fraction", CLASS),
-            Measured::new("worst_class_change", least(&changes), "fraction", CLASS),
-            Measured::new("largest_class_change", most(&changes.iter().map(|c| c.abs()).collect::<Vec<f64>>()), "fraction", CLASS),
+            Measured::new("worst_class_change", least(&changes), "fraction", CLASS).against(Reference::OraclesMean),
+            Measured::new("largest_class_change", most(&changes.iter().map(|c| c.abs()).collect::<Vec<f64>>()), "fraction", CLASS)
+                .against(Reference::OraclesMean),
             // Confidences that are NaN make the sum of their bin one.
             Measured::new("calibration_error", expected_calibration_error(&bins), "fraction", CALIBRATION),
             Measured::new("near_old_accuracy", near_old(subject), "fraction", CLASS),
         ];
         let axis = |label: &str| Axis { label: label.to_string(), log: false };
-        let points: Vec<(f64, f64)> = bins.iter().map(|(confidence, right, _)| (*confidence, *right)).filter(|(c, _)| c.is_finite()).collect();
+        let drawn = bins.iter().filter(|(confidence, _, n)| confidence.is_finite() && *n >= DRAWN);
+        let points: Vec<(f64, f64)> = drawn.map(|(confidence, right, _)| (*confidence, *right)).collect();
         let exhibits = (!points.is_empty()).then(|| Exhibit {
             audit: self.name().to_string(),
             title: "Reliability diagram".to_string(),
             note: "Share of right answers by how sure the model is, on retain and new-class test images. On the diagonal it is as sure as it \
-                   should be, below it too sure."
+                   should be, below it too sure. Bins of ten samples or more."
                 .to_string(),
             content: Content::Curve { x: axis("largest probability"), y: axis("share right"), points },
         });

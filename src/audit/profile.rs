@@ -1,6 +1,6 @@
 //! `profile`: how the model answers on the old class, beside how models answer that never saw it.
 
-use super::{Audit, Findings, Measured, PartName, Peer, Subject};
+use super::{Audit, Findings, Measured, PartName, Peer, Reference, Subject};
 use crate::context::Context;
 use crate::data::{Labelled, Role};
 use crate::error::Result;
@@ -69,14 +69,14 @@ impl Audit for Profile {
         let some = |values: Vec<f64>| (!values.is_empty()).then(|| stats::mean(&values));
         let agreement = |role| agreement(subject, role);
         Ok(vec![
-            Measured::new("tv_to_oracles", mean_profile(stats::total_variation), "fraction", SHARE),
+            Measured::new("tv_to_oracles", mean_profile(stats::total_variation), "fraction", SHARE).against(Reference::OraclesMean),
             Measured::new("entropy_old", some(entropy), "nats", 0.05),
             Measured::new("max_probability_old", some(top), "fraction", SHARE),
-            Measured::new("kl_to_oracles", mean_profile(kl), "nats", KL),
-            Measured::new("js_to_oracles", samples(jensen_shannon), "nats", JS),
-            Measured::new("activation_distance", samples(euclidean), "distance", DISTANCE),
-            Measured::new("agreement_old", agreement(Role::Forget), "fraction", SHARE),
-            Measured::new("agreement_retain", agreement(Role::Retain), "fraction", 0.01).in_family(Family::Utility),
+            Measured::new("kl_to_oracles", mean_profile(kl), "nats", KL).against(Reference::OraclesMean),
+            Measured::new("js_to_oracles", samples(jensen_shannon), "nats", JS).against(Reference::EachOracle),
+            Measured::new("activation_distance", samples(euclidean), "distance", DISTANCE).against(Reference::EachOracle),
+            Measured::new("agreement_old", agreement(Role::Forget), "fraction", SHARE).against(Reference::EachOracle),
+            Measured::new("agreement_retain", agreement(Role::Retain), "fraction", 0.01).against(Reference::EachOracle).in_family(Family::Utility),
             Measured::new("zrf", zrf(subject, &softmax, ctx)?, "index", JS).descriptive(),
         ]
         .into())

@@ -100,7 +100,9 @@ fn family(score: &Score) -> Family {
 fn score(model: &Figures, audit: &'static str, m: &Measured, judges: &[&Figures]) -> Score {
     let theirs: Vec<f64> = judges.iter().filter_map(|o| o.find(audit, m)?.value).collect();
     let mean = (!theirs.is_empty()).then(|| stats::mean(&theirs));
-    let sd = stats::sd(&theirs);
+    // An oracle's gap is as much too small as the deviation of those that judge it.
+    let correction = if model.kind == ModelKind::Oracle { Some(1.0) } else { m.reference.correction(theirs.len()) };
+    let sd = stats::sd(&theirs).zip(correction).map(|(sd, factor)| sd * factor);
     let gap = m.value.zip(mean).map(|(v, m)| v - m);
     let mut score = Score {
         model: model.model.clone(),

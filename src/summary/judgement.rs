@@ -24,7 +24,8 @@ pub struct Score {
     pub better: Better,
     /// Mean over the oracles (without the model itself where it is one); null without oracles.
     pub oracle_mean: Option<f64>,
-    /// Sample standard deviation over the oracles (n−1); null with fewer than two.
+    /// Sample standard deviation over the oracles (n−1); null with fewer than two. For a model that is not an oracle, the deviation of figures that
+    /// compare a model with the oracles is corrected for what oracles have in common ([`crate::audit::Reference`]); null with fewer than three.
     pub oracle_sd: Option<f64>,
     /// Number of oracles behind mean and deviation.
     pub oracles: usize,

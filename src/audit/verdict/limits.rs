@@ -144,7 +144,7 @@ fn members(figures: &[Judged]) -> Vec<(Family, Vec<usize>)> {
     Family::ALL.into_iter().map(|f| (f, of(f))).filter(|(_, indices)| !indices.is_empty()).collect()
 }
 
-/// What a gap `scale` times as wide as figure by figure given adds to excess and to farthest.
+/// Excess and farthest of the figures at `indices`, `of` giving for each |gap| over its band and over what is far.
 fn pair(indices: &[usize], of: impl Fn(usize) -> (f64, f64)) -> Pair {
     let mut sum = 0.0;
     let mut farthest = 0.0f64;

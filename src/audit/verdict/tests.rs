@@ -1,5 +1,6 @@
 //! What a verdict must say of models whose figures are known.
 
+use super::super::Reference;
 use super::*;
 
 fn model(name: &str, kind: ModelKind, values: &[f64]) -> Figures {
@@ -206,4 +207,47 @@ fn an_oracle_that_diverged_widens_nothing() {
     // Plain JSON has no infinity; what is written must be readable.
     let text = serde_json::to_string(&verdicts).expect("serialises");
     assert!(serde_json::from_str::<Vec<Verdict>>(&text).is_ok());
+}
+
+/// Share of further models whose figure is outside the band of three oracles, when the figure compares a model with the oracles.
+fn share_outside(reference: Reference, figure: impl Fn(&[f64], &[&[f64]]) -> f64) -> f64 {
+    let trials = 2000;
+    let outside = |trial: u64| {
+        let mut rng = crate::rng::stream(3, "compared", trial);
+        let models: Vec<Vec<f64>> = (0..4)
+            .map(|_| {
+                // Models differ in how far off they are, and in where.
+                let scale = (0.5 * normal(&mut rng)).exp();
+                (0..20).map(|_| scale * normal(&mut rng)).collect()
+            })
+            .collect();
+        let value = |i: usize| {
+            let others: Vec<&[f64]> = (0..3).filter(|j| *j != i).map(|j| models[j].as_slice()).collect();
+            figure(&models[i], &others)
+        };
+        let made = |i: usize| Figures {
+            model: format!("{i}"),
+            kind: if i < 3 { ModelKind::Oracle } else { ModelKind::Method },
+            figures: vec![("test", Measured::new("m", Some(value(i)), "distance", 0.0).against(reference))],
+        };
+        let all: Vec<Figures> = (0..4).map(made).collect();
+        let judges: Vec<&Figures> = all[..3].iter().collect();
+        rows(&all[3], &judges)[0].0.within == Some(false)
+    };
+    (0..trials).filter(|t| outside(*t)).count() as f64 / f64::from(trials as u32)
+}
+
+#[test]
+fn comparisons_with_oracles_are_judged_as_other_figures_are() {
+    // 18 % of a retrained model's figures are outside three oracles' band; scales are not normal here, so roughly.
+    let distance = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
+    let to_each = |me: &[f64], others: &[&[f64]]| others.iter().map(|o| distance(me, o)).sum::<f64>() / others.len() as f64;
+    let to_mean = |me: &[f64], others: &[&[f64]]| {
+        let mean: Vec<f64> = (0..me.len()).map(|k| others.iter().map(|o| o[k]).sum::<f64>() / others.len() as f64).collect();
+        distance(me, &mean)
+    };
+    let naive = share_outside(Reference::Itself, to_each);
+    let (each, mean) = (share_outside(Reference::EachOracle, to_each), share_outside(Reference::OraclesMean, to_mean));
+    assert!(naive > 0.3, "uncorrected: {naive}");
+    assert!((0.1..0.26).contains(&each) && (0.1..0.26).contains(&mean), "{each} {mean}");
 }
