@@ -1,13 +1,17 @@
 //! From models to evidence: signals, audits, verdicts and costs of every model of a run.
 
-use crate::audit::verdict::{self, Figures, MIN_ORACLES};
-use crate::audit::{AUDITS, AuditData, Findings, Measured, PartName, Peer, Signals, Subject, model_output};
+mod warnings;
+
+use crate::audit::verdict::{self, Figures};
+use crate::audit::{AUDITS, AuditData, Findings, Measured, PartName, Peer, Signals, Subject, agreement, model_output};
 use crate::context::Context;
 use crate::data::{ClassId, ClassMap, Dataset, Role, SwapTask, sheet};
 use crate::error::Result;
 use crate::model::Classifier;
 use crate::schedule::{Job, side_by_side};
-use crate::summary::{Cost, Exhibit, ModelKind, ModelOutput, SCORES_FORMAT, SampleImages, Score, Scores, TaskInfo};
+use crate::summary::{Content, Cost, Exhibit, ModelKind, ModelOutput, SCORES_FORMAT, SampleImages, Score, Scores, TaskInfo};
+
+pub use warnings::UNTRAINED;
 
 /// Test images of the old and of the new class that the report shows.
 const SAMPLES: usize = 4;
@@ -69,26 +73,24 @@ pub fn assess(models: &[Finished], task: &SwapTask, dataset: &Dataset, context: 
         }) as Job<'_, (Figures, ModelOutput)>
     });
     let (figures, outputs): (Vec<Figures>, Vec<ModelOutput>) = side_by_side(jobs.collect())?.into_iter().unzip();
-    let (scores, verdict) = verdict::judge(&figures);
-    let agreement = oracle_agreement(models, &signals);
-    let mut warnings = Vec::new();
-    let oracles = models.iter().filter(|m| m.kind == ModelKind::Oracle).count();
-    if oracles < MIN_ORACLES {
-        warnings.push(format!("{oracles} oracle(s): no verdict without at least {MIN_ORACLES}. Values are shown, judge them with care."));
-    }
-    for v in verdict.iter().filter(|v| v.kind == ModelKind::Control && v.verdict == "matched") {
-        warnings
-            .push(format!("negative control “{}” passed: the audits can't tell hiding from erasing here. Believe no verdict of this run.", v.model));
-    }
-    for v in verdict.iter().filter(|v| v.model == "retrain" && v.verdict != "matched" && v.verdict != "no verdict") {
-        warnings.push(format!(
-            "“retrain”, an exactly retrained model, is judged {}: the oracle band is too narrow here. Use more --oracles before blaming a method.",
-            v.verdict
-        ));
-    }
+    let (scores, verdict, calibration) = verdict::judge(&figures);
+    let oracle_agreement = oracle_agreement(models, &signals);
+    let kinds: Vec<(&str, ModelKind)> = models.iter().map(|m| (m.name.as_str(), m.kind)).collect();
+    let audit_agreement = agreement::of(&scores, &kinds);
+    let mut warnings = warnings::on_verdicts(&verdict, calibration.as_ref());
     warnings.extend(undertrained(&scores));
     let cost = costs(models);
-    let scores = Scores { format: SCORES_FORMAT, task: task_info(task, dataset), cost, scores, verdict, oracle_agreement: agreement, warnings };
+    let scores = Scores {
+        format: SCORES_FORMAT,
+        task: task_info(task, dataset),
+        cost,
+        scores,
+        verdict,
+        oracle_agreement,
+        calibration,
+        audit_agreement,
+        warnings,
+    };
     Ok(Evidence { scores, outputs, samples: samples(&data) })
 }
 
@@ -111,9 +113,21 @@ fn audited(subject: &Subject<'_>, ctx: &mut Context) -> Result<(Vec<(&'static st
     let (mut figures, mut exhibits) = (Vec::new(), Vec::new());
     for (audit, found) in AUDITS.iter().zip(found) {
         figures.extend(found.figures.into_iter().map(|m| (audit.name(), Measured { family: m.family.or(Some(audit.family())), ..m })));
-        exhibits.extend(found.exhibits);
+        exhibits.extend(found.exhibits.into_iter().filter_map(drawable));
     }
     Ok((figures, exhibits))
+}
+
+/// An exhibit without the points that JSON has no number for; none where nothing is left.
+fn drawable(mut exhibit: Exhibit) -> Option<Exhibit> {
+    let left = match &mut exhibit.content {
+        Content::Curve { points, .. } => {
+            points.retain(|(x, y)| x.is_finite() && y.is_finite());
+            points.len()
+        }
+        Content::Pictures(pictures) => pictures.len(),
+    };
+    (left > 0).then_some(exhibit)
 }
 
 /// Retain accuracy by which oracles may fall behind the original before their band is doubted.

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Serialize, de::DeserializeOwned};
 
+use crate::assess::UNTRAINED;
 use crate::audit::AUDITS;
 use crate::config::RunConfig;
 use crate::error::{Error, Result};
@@ -137,6 +138,7 @@ impl Run {
         let legend = METHODS
             .iter()
             .map(|m| (m.name.to_string(), m.summary.to_string()))
+            .chain([(UNTRAINED.to_string(), "the architecture as it is before any training: knows nothing of any class".to_string())])
             .chain(AUDITS.iter().map(|a| (a.name().to_string(), a.summary().to_string())))
             .collect();
         Ok(Summary {

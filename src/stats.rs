@@ -1,5 +1,8 @@
 //! Statistics in plain f64, no tensors: softmax outputs, divergences, covariances, means with deviations.
 
+pub mod divergence;
+pub mod rank;
+
 /// N×K logits, row-major, off the device.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Logits {
@@ -188,6 +191,16 @@ pub fn hits_quantile(probabilities: &[f64], confidence: f64) -> usize {
             sum >= confidence
         })
         .unwrap_or(probabilities.len())
+}
+
+/// Entries of `tests/golden/agreement.json` under `key`: values of SciPy and NumPy.
+#[cfg(test)]
+fn golden(key: &str) -> Vec<serde_json::Value> {
+    let all: serde_json::Value = serde_json::from_str(include_str!("../tests/golden/agreement.json")).expect("valid JSON");
+    match &all[key] {
+        serde_json::Value::Array(entries) => entries.clone(),
+        one => vec![one.clone()],
+    }
 }
 
 #[cfg(test)]

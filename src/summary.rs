@@ -2,7 +2,11 @@
 //!
 //! These types are read by other programs: a field may be added, none renamed or removed without a new format number.
 
+mod judgement;
+
 use serde::{Deserialize, Serialize};
+
+pub use judgement::{AuditAgreement, Calibration, FamilyVerdict, Score, Verdict};
 
 /// Version of `scores.json`.
 pub const SCORES_FORMAT: u32 = 1;
@@ -117,70 +121,6 @@ pub struct Cost {
     pub train_passes: f64,
 }
 
-/// One figure of one model.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Score {
-    /// Name of the model.
-    pub model: String,
-    /// Name of the audit.
-    pub audit: String,
-    /// Name of the figure.
-    pub metric: String,
-    /// The cut it was measured at, for figures by depth.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub cut: Option<String>,
-    /// The value; null where it is undefined (an empty group), never a made-up number.
-    pub value: Option<f64>,
-    /// `fraction`, `nats`, `bits`, …
-    pub unit: String,
-    /// Which way is better.
-    pub better: Better,
-    /// Mean over the oracles (without the model itself where it is one); null without oracles.
-    pub oracle_mean: Option<f64>,
-    /// Sample standard deviation over the oracles (n−1); null with fewer than two.
-    pub oracle_sd: Option<f64>,
-    /// Number of oracles behind mean and deviation.
-    pub oracles: usize,
-    /// value − oracle_mean.
-    pub gap: Option<f64>,
-    /// gap / oracle_sd.
-    pub z: Option<f64>,
-    /// |gap| ≤ max(tolerance, 2·sd·√(1+1/oracles)); null where that can't be said.
-    pub within: Option<bool>,
-    /// The metric's tolerance, in its unit; null for figures that are shown but not judged.
-    pub tolerance: Option<f64>,
-    /// What it speaks of; absent in files of versions before 0.2.
-    #[serde(default)]
-    pub family: Option<Family>,
-}
-
-impl Score {
-    /// `probe/ridge_accuracy_old@stage2`: how tables and `failing` lists call it.
-    pub fn label(&self) -> String {
-        match &self.cut {
-            Some(cut) => format!("{}/{}@{cut}", self.audit, self.metric),
-            None => format!("{}/{}", self.audit, self.metric),
-        }
-    }
-}
-
-/// The verdict on one model.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Verdict {
-    /// Name of the model.
-    pub model: String,
-    /// What it is.
-    pub kind: ModelKind,
-    /// Figures within the oracle band.
-    pub audits_within: usize,
-    /// Figures judged.
-    pub audits_total: usize,
-    /// `matched`, `under-erased`, `over-erased`, `off-target` or `no verdict`.
-    pub verdict: String,
-    /// Labels of the figures outside the band, farthest first.
-    pub failing: Vec<String>,
-}
-
 /// `scores.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Scores {
@@ -196,6 +136,12 @@ pub struct Scores {
     pub verdict: Vec<Verdict>,
     /// Mean share of equal arg-max between pairs of oracles on the test images of retain ∪ learn; null with fewer than two.
     pub oracle_agreement: Option<f64>,
+    /// How the verdicts' limits were set; null without verdicts.
+    #[serde(default)]
+    pub calibration: Option<Calibration>,
+    /// Which audits say the same; null with fewer than four models beside the oracles.
+    #[serde(default)]
+    pub audit_agreement: Option<AuditAgreement>,
     /// What a reader must know before believing anything: too few oracles, a control that passed, …
     pub warnings: Vec<String>,
 }

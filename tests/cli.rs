@@ -209,7 +209,8 @@ fn scores_hold_what_their_format_promises() {
     assert_eq!((scores.task.forget, scores.task.learn), (2, Some(5)));
     assert_eq!((scores.task.classes_before, scores.task.classes_after), (vec![0, 1, 2, 3, 4], vec![0, 1, 5, 3, 4]));
     let names: Vec<&str> = scores.verdict.iter().map(|v| v.model.as_str()).collect();
-    let expected: Vec<&str> = ["original", "oracle-1", "oracle-2", "oracle-3"].into_iter().chain(METHODS.iter().map(|m| m.name)).collect();
+    let expected: Vec<&str> =
+        ["original", "oracle-1", "oracle-2", "oracle-3"].into_iter().chain(METHODS.iter().map(|m| m.name)).chain(["random-init"]).collect();
     assert_eq!(names, expected);
 
     for s in &scores.scores {
@@ -233,6 +234,11 @@ fn scores_hold_what_their_format_promises() {
     let sd = (theirs.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / 2.0).sqrt();
     assert!((judged.oracle_mean.unwrap() - mean).abs() < 1e-12 && (judged.oracle_sd.unwrap() - sd).abs() < 1e-12);
 
+    let calibration = scores.calibration.as_ref().expect("three oracles");
+    assert_eq!((calibration.trials, calibration.matched, calibration.pair_trials), (3, 3, 0));
+    let agreement = scores.audit_agreement.as_ref().expect("more than four models");
+    assert_eq!(agreement.models.len(), names.len() - 3);
+    assert_eq!((agreement.tau_b.len(), agreement.distances.len()), (agreement.audits.len(), agreement.audits.len()));
     for v in &scores.verdict {
         let rows: Vec<_> = scores.scores.iter().filter(|s| s.model == v.model).collect();
         assert!(!rows.is_empty(), "{}", v.model);
@@ -242,7 +248,13 @@ fn scores_hold_what_their_format_promises() {
         assert_eq!(v.failing.iter().cloned().collect::<BTreeSet<_>>(), outside, "{}", v.model);
         let words = ["matched", "under-erased", "over-erased", "off-target"];
         assert!(words.contains(&v.verdict.as_str()), "{}: {}", v.model, v.verdict);
-        assert_eq!(v.kind == ModelKind::Control, method::kind_of(&v.model) == ModelKind::Control, "{}", v.model);
+        let control = method::kind_of(&v.model) == ModelKind::Control || v.model == "random-init";
+        assert_eq!(v.kind == ModelKind::Control, control, "{}", v.model);
+        // Every judged figure is of one family.
+        let of_families = v.families.iter().fold((0, 0), |(within, total), f| (within + f.within, total + f.total));
+        assert_eq!(of_families, (v.audits_within, v.audits_total), "{}", v.model);
+        assert_eq!(v.verdict == "matched", v.families.iter().all(|f| f.matched), "{}", v.model);
+        assert!(v.families.iter().any(|f| Some(f.family) == v.worst_family), "{}", v.model);
     }
 
     let costs: Vec<&str> = scores.cost.iter().map(|c| c.model.as_str()).collect();
@@ -313,7 +325,8 @@ fn compare_sets_runs_side_by_side() {
     bench.swap("two", "--methods logit-mask --seed 1");
     let text = bench.unlearn("compare one two").ok().out;
     let rows: Vec<&str> = text.lines().filter(|l| l.starts_with("| one") || l.starts_with("| two")).collect();
-    assert_eq!(rows.len(), 3, "{text}");
+    // Three by methods, and each run's network that was never trained.
+    assert_eq!(rows.len(), 5, "{text}");
     assert!(rows.iter().all(|r| r.contains("blobs south-west → sides")), "{text}");
     let json = bench.unlearn("compare one two --json").ok().json();
     let names: Vec<&str> = json.as_array().unwrap().iter().map(|r| r["name"].as_str().unwrap()).collect();

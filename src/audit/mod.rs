@@ -6,8 +6,12 @@
 //! To add one: a file with a unit struct, its `impl Audit`; one `mod` line and one line in [`AUDITS`] here.
 
 mod accuracy;
+pub mod agreement;
+mod collateral;
 mod confidence;
 mod confusion;
+#[cfg(test)]
+mod fixture;
 mod hiding;
 pub mod linalg;
 mod nearest_mean;
@@ -88,6 +92,35 @@ impl From<Vec<Measured>> for Findings {
     }
 }
 
+/// Whether a figure is a comparison with the oracles. Then an oracle is compared with the others, and since these are compared with it in turn,
+/// oracles' figures share terms and differ less from each other than a further model's would: their deviation is too small to judge by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Reference {
+    /// The figure is the model's own.
+    #[default]
+    Itself,
+    /// A mean over the oracles of a comparison with each of them. With dᵢⱼ = μ + aᵢ + aⱼ the means over j of two of n oracles differ by
+    /// (aᵢ − aₖ)(n−2)/(n−1), a further model's from theirs by a − ā.
+    EachOracle,
+    /// A comparison with the oracles' mean. With independent deviations vᵢ from their common mean, ‖vᵢ − v̄‖² over the others' v̄ has
+    /// ‖vᵢ‖² once and every other ‖vⱼ‖² by 1/(n−1)², so that the squares of two oracles differ by (‖vᵢ‖² − ‖vₖ‖²)(1 − 1/(n−1)²).
+    OraclesMean,
+}
+
+impl Reference {
+    /// What the deviation over `n` oracles is multiplied by to judge a model that is not one of them; none where they are too few. (The gap
+    /// of an oracle held out is too small by the same factor as the deviation of the others, so there it is 1.)
+    pub fn correction(self, n: usize) -> Option<f64> {
+        let n = n as f64;
+        match self {
+            Self::Itself => Some(1.0),
+            _ if n < 3.0 => None,
+            Self::EachOracle => Some((n - 1.0) / (n - 2.0)),
+            Self::OraclesMean => Some((n - 1.0).powi(2) / (n * (n - 2.0))),
+        }
+    }
+}
+
 /// One figure, before it is put beside the oracles'.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Measured {
@@ -109,6 +142,8 @@ pub struct Measured {
     pub shows_old_class: bool,
     /// What it speaks of, where that is not what its audit as a whole does.
     pub family: Option<Family>,
+    /// Whether it is a comparison with the oracles.
+    pub reference: Reference,
 }
 
 impl Measured {
@@ -126,7 +161,13 @@ impl Measured {
             diverged,
             shows_old_class: false,
             family: None,
+            reference: Reference::Itself,
         }
+    }
+
+    /// Is a mean over the oracles of a comparison with each, or a comparison with their mean.
+    pub fn against(self, reference: Reference) -> Self {
+        Self { reference, ..self }
     }
 
     /// More of it means more of the old class left.
@@ -184,6 +225,7 @@ pub const AUDITS: &[&dyn Audit] = &[
     &profile::Profile,
     &probe::Probe,
     &nearest_mean::NearestMean,
+    &collateral::Collateral,
 ];
 
 #[cfg(test)]

@@ -182,6 +182,12 @@ impl Signals {
         Ok(Self { logits, cuts })
     }
 
+    /// A model of which nothing but logits is known.
+    #[cfg(test)]
+    pub fn of_logits(logits: Vec<(Role, PartName, Logits)>) -> Self {
+        Self { logits, cuts: vec![] }
+    }
+
     /// Logits on a set, in the set's order; none where the task has no such set.
     pub fn logits(&self, role: Role, part: PartName) -> Option<&Logits> {
         self.logits.iter().find(|(r, p, _)| *r == role && *p == part).map(|(_, _, l)| l)

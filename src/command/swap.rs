@@ -60,7 +60,9 @@ pub fn run(args: SwapArgs, output: &Output) -> Result<(Run, Evidence)> {
     let trained = trained(&workshop, &task, given)?; // the original, then the oracles
     let swapped = swapped(&workshop, &task, &trained[0])?;
 
-    let models: Vec<Finished> = trained.into_iter().chain(swapped).map(finished).collect();
+    let untrained = untrained(&workshop, &task)?;
+
+    let models: Vec<Finished> = trained.into_iter().chain(swapped).chain([untrained]).map(finished).collect();
     let evidence = assess::assess(&models, &task, &dataset, |name| workshop.context(name))?;
     Ok((run, evidence))
 }
@@ -174,6 +176,13 @@ fn swapped(workshop: &Workshop<'_>, task: &SwapTask, original: &Made) -> Result<
         workshop.make(order, |ctx| method::apply(name, parameters, original.model.clone(), task, ctx))
     };
     side_by_side(workshop.config.methods.iter().map(|name| Box::new(|| one(name)) as Job<'_, Made>).collect())
+}
+
+/// The control that was never trained: audits that match it to the oracles can't tell a working model from none.
+fn untrained(workshop: &Workshop<'_>, task: &SwapTask) -> Result<Made> {
+    let name = assess::UNTRAINED;
+    let order = Order { name: name.into(), kind: ModelKind::Control, made_by: name, map: task.after.clone(), parameters: None, parents: vec![] };
+    workshop.make(order, |ctx| Classifier::new(&workshop.config.arch, workshop.dataset.shape(), task.after.len(), ctx.seed, &ctx.device))
 }
 
 fn finished(made: Made) -> Finished {

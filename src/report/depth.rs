@@ -1,7 +1,7 @@
 //! Figures by depth: what is left of the old class at each cut, against the band of models that never saw it.
 
 use super::headline::direction;
-use super::models::{Models, half_band};
+use super::models::Models;
 use super::svg::{Plot, fit, fractions, range};
 use super::text::{escape, humanise};
 use super::verdict::breakable;
@@ -58,7 +58,7 @@ fn plot(scores: &[Score], models: &Models, audit: &str, metric: &str) -> String 
         let score = models.oracle_band(audit, metric, Some(cut));
         mean.push((x as f64, score.and_then(|s| s.oracle_mean)));
         if let Some((score, mean)) = score.and_then(|s| Some((s, s.oracle_mean?))) {
-            band.push((x as f64, mean - half_band(score), mean + half_band(score)));
+            band.push((x as f64, mean - score.half_band(), mean + score.half_band()));
         }
     }
     // Without a band there may still be oracles' own values; nothing is drawn from those: they are in the table.

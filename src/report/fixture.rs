@@ -95,11 +95,12 @@ pub fn subject_alone() -> Summary {
     for v in &mut summary.scores.verdict {
         rename(&mut v.model);
         (v.kind, v.audits_within, v.audits_total, v.verdict) = (ModelKind::Subject, 0, 0, "no verdict".to_owned());
+        (v.families, v.worst_family) = (vec![], None);
         v.failing.clear();
     }
     summary.scores.cost.clear();
     summary.curves.clear();
-    summary.scores.oracle_agreement = None;
+    (summary.scores.oracle_agreement, summary.scores.calibration, summary.scores.audit_agreement) = (None, None, None);
     summary.scores.warnings = vec!["no oracles: the figures are shown, but nothing tells whether they are good".to_owned()];
     summary
 }
@@ -112,6 +113,7 @@ pub fn empty() -> Summary {
     summary.samples = SampleImages { old: vec![], new: vec![] };
     let scores = &mut summary.scores;
     (scores.cost, scores.scores, scores.verdict, scores.oracle_agreement) = (vec![], vec![], vec![], None);
+    (scores.calibration, scores.audit_agreement) = (None, None);
     summary
 }
 
@@ -146,7 +148,17 @@ fn build(before: Vec<u16>, after: Vec<u16>, forget: u16, learn: Option<u16>, nam
             ("finetune".to_owned(), "trains on with retain and learn set".to_owned()),
             ("probe".to_owned(), "how well a read-out, fitted on frozen features, tells the old class from the others".to_owned()),
         ],
-        scores: Scores { format: SCORES_FORMAT, task, cost, scores, verdict, oracle_agreement: Some(0.9834), warnings: vec![] },
+        scores: Scores {
+            format: SCORES_FORMAT,
+            task,
+            cost,
+            scores,
+            verdict,
+            oracle_agreement: Some(0.9834),
+            calibration: Some(calibration()),
+            audit_agreement: Some(agreement()),
+            warnings: vec![],
+        },
     }
 }
 
@@ -176,7 +188,7 @@ fn scores_of(model: &Made) -> Vec<Score> {
                 z: defined(gap / figure.sd),
                 within: defined(mean).map(|_| gap.abs() <= f64::max(tolerance, 2.0 * figure.sd * (1.0f64 + 1.0 / 3.0).sqrt())),
                 tolerance: Some(tolerance),
-                family: None,
+                family: Some(family_of(figure.audit)),
             });
         }
     }
@@ -194,7 +206,83 @@ fn verdict_of(model: &Made, scores: &[Score]) -> Verdict {
         audits_total: own.len(),
         verdict: model.verdict.to_owned(),
         failing: failing.iter().map(|s| s.label()).collect(),
+        families: families_of(model, &own),
+        worst_family: (!own.is_empty()).then_some(if model.lost > 0.01 { Family::Utility } else { Family::Features }),
     }
+}
+
+fn family_of(audit: &str) -> Family {
+    match audit {
+        "accuracy" => Family::Utility,
+        "probe" => Family::Features,
+        "relearn" => Family::Relearning,
+        _ => Family::Output,
+    }
+}
+
+fn families_of(model: &Made, own: &[&Score]) -> Vec<FamilyVerdict> {
+    let of = |family| {
+        let mine: Vec<&&Score> = own.iter().filter(|s| s.family == Some(family)).collect();
+        let worst = mine.iter().max_by(|a, b| a.distance().partial_cmp(&b.distance()).expect("no NaN"))?;
+        let bands = worst.distance()?;
+        Some(FamilyVerdict {
+            family,
+            within: mine.iter().filter(|s| s.within == Some(true)).count(),
+            total: mine.len(),
+            matched: model.verdict == "matched" || bands < 2.0,
+            excess: bands / 2.0,
+            excess_limit: 1.0,
+            farthest: Some(bands / 3.0),
+            farthest_limit: 1.0,
+            worst: Some(worst.label()),
+            worst_bands: Some(bands),
+            direction: (family != Family::Utility && bands > 1.0).then(|| if model.left > 0.0 { "above" } else { "below" }.to_owned()),
+        })
+    };
+    Family::ALL.into_iter().filter_map(of).collect()
+}
+
+fn calibration() -> Calibration {
+    Calibration {
+        confidence: 0.95,
+        trials: 3,
+        matched_unwidened: 2,
+        matched: 3,
+        pair_trials: 0,
+        pair_matched: 0,
+        widened_excess: 1.2,
+        widened_farthest: 1.0,
+        draws: 1000,
+        correlations: vec![0.0, 0.4, 0.8],
+    }
+}
+
+fn agreement() -> AuditAgreement {
+    let audits: Vec<String> = ["accuracy", "output", "probe"].map(str::to_owned).to_vec();
+    AuditAgreement {
+        models: MADE.iter().filter(|m| m.kind != ModelKind::Oracle).map(|m| m.name.to_owned()).collect(),
+        distances: vec![vec![Some(1.0); 6]; 3],
+        tau_b: vec![vec![Some(1.0), Some(-0.2), None], vec![Some(-0.2), Some(1.0), Some(0.73)], vec![None, Some(0.73), Some(1.0)]],
+        audits,
+    }
+}
+
+fn exhibits_of(model: &Made) -> Vec<Exhibit> {
+    let axis = |label: &str, log| Axis { label: label.to_owned(), log };
+    let points = [(0.0, 0.02), (1.0, 0.1), (10.0, 0.5 + 0.3 * model.left), (100.0, 0.95)].to_vec();
+    let exhibit = |title: &str, note: &str, content| Exhibit { audit: "relearn".to_owned(), title: title.to_owned(), note: note.to_owned(), content };
+    vec![
+        exhibit(
+            "Accuracy on the old class while it is learnt again",
+            "Higher earlier: more was left.",
+            Content::Curve { x: axis("steps", true), y: axis("accuracy", false), points },
+        ),
+        exhibit(
+            "What the old class’s slot sees",
+            "Images that the slot answers to most.",
+            Content::Pictures(vec![Picture { caption: "from noise".to_owned(), png: SIX.to_owned() }]),
+        ),
+    ]
 }
 
 fn curve_of(model: &Made) -> Curve {
@@ -251,6 +339,6 @@ fn output_of(model: &Made, task: &TaskInfo) -> ModelOutput {
         confusion_softmax: confusion,
         old_samples: (0..5).map(|i| if original { peaked(slot, 0.97) } else { old(0.06 * i as f64 - 0.12) }).collect(),
         new_samples: (0..if task.learn.is_some() { 5 } else { 0 }).map(|i| peaked(slot, 0.9 - 0.05 * i as f64)).collect(),
-        exhibits: vec![],
+        exhibits: exhibits_of(model),
     }
 }

@@ -3,7 +3,7 @@
 use super::headline::{Column, columns, mark, share_of};
 use super::models::{Model, Models};
 use super::text::{UNDEFINED, bare, gap, share, spread};
-use super::{guide, verdict};
+use super::{families, guide, verdict};
 use crate::summary::{ModelKind, Score, Summary};
 
 /// Heading of the cost column.
@@ -30,6 +30,10 @@ pub fn markdown(summary: &Summary) -> String {
         out += &format!("> **Warning:** {}\n\n", inline(warning));
     }
     out += &table(&heading, &rows, 2);
+    out += &by_family(&models);
+    if let Some(calibration) = &summary.scores.calibration {
+        out += &format!("\n{}\n", inline(&verdict::calibration(calibration)));
+    }
     out += &format!("\n{SIGNS} This is evidence, not a certificate.\n");
     out
 }
@@ -44,6 +48,33 @@ fn row(summary: &Summary, models: &Models, columns: &[Column], model: &Model) ->
     cells.extend(columns.iter().map(|c| cell(c.of(models, model.name))));
     cells.push(share(share_of(summary, model.name)));
     cells
+}
+
+/// A row a model, a column a family of figures: its sign, and how many figures are within.
+fn by_family(models: &Models) -> String {
+    let families = families::judged(models);
+    if families.is_empty() {
+        return String::new();
+    }
+    let mut heading = vec!["model".to_owned()];
+    heading.extend(families.iter().map(|f| f.name().to_owned()));
+    heading.push("worst figure".to_owned());
+    let rows: Vec<Vec<String>> = models
+        .all()
+        .filter_map(|m| Some((m, models.verdict(m.name).filter(|v| !v.families.is_empty())?)))
+        .map(|(model, verdict)| {
+            let mut cells = vec![model.name.to_owned()];
+            cells.extend(families.iter().map(|f| match families::of(Some(verdict), *f) {
+                Some(f) => format!("{} {} of {}", families::mark(f).0, f.within, f.total),
+                None => UNDEFINED.to_owned(),
+            }));
+            let worst = verdict.worst_family.and_then(|f| families::of(Some(verdict), f));
+            let worst = worst.and_then(|f| Some(format!("{} ({})", f.worst.as_ref()?, families::bands(f))));
+            cells.push(worst.unwrap_or_else(|| UNDEFINED.to_owned()));
+            cells
+        })
+        .collect();
+    format!("\n{}", table(&heading, &rows, heading.len()))
 }
 
 /// Verdict word with its sign, and `x of y`.

@@ -7,8 +7,8 @@
 //! | `mod` | [`html`], which reads as the page from top to bottom |
 //! | `guide` | title, question, how to read the page, definitions, footer |
 //! | `verdict` | a card for each judged model |
-//! | `headline`, `table`, `cost` | tables |
-//! | `depth`, `curves`, `confusion`, `samples` | pictures |
+//! | `headline`, `families`, `table`, `heat`, `cost` | tables |
+//! | `depth`, `exhibits`, `curves`, `confusion`, `samples` | pictures |
 //! | `markdown`, `compare` | Markdown of one run, and of several |
 //! | `models` | the models in order, with their line styles |
 //! | `text`, `svg`, `style.css` | figures and escaping, plots, looks |
@@ -18,8 +18,11 @@ mod confusion;
 mod cost;
 mod curves;
 mod depth;
+mod exhibits;
+mod families;
 mod guide;
 mod headline;
+mod heat;
 mod markdown;
 mod models;
 mod samples;
@@ -53,11 +56,16 @@ pub fn html(summary: &Summary) -> String {
         verdict::html(summary, &models),
         guide::how_to_read(summary),
         headline::html(summary, &models),
+        families::html(&models),
         table::html(summary, &models),
         depth::html(summary, &models),
+        exhibits::html(summary, &models),
         curves::html(summary, &models),
         confusion::html(summary, &models),
+        heat::profile(summary, &models),
+        heat::classes(summary, &models),
         samples::html(summary, &models),
+        heat::agreement(summary),
         cost::html(summary, &models),
         guide::config(summary),
         guide::definitions(summary),

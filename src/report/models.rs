@@ -132,12 +132,6 @@ impl<'a> Models<'a> {
     }
 }
 
-/// Half the width of the band that `within` is judged by: max(tolerance, 2·sd·√(1+1/oracles)).
-pub fn half_band(score: &Score) -> f64 {
-    let n = score.oracles.max(1) as f64;
-    score.oracle_sd.map_or(0.0, |sd| 2.0 * sd * (1.0 + 1.0 / n).sqrt()).max(score.tolerance.unwrap_or(0.0))
-}
-
 /// Kind by the names that a run gives; only for models of which nothing but scores, cost or a curve is left.
 fn guess(name: &str) -> ModelKind {
     match name {

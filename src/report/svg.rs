@@ -12,25 +12,36 @@ const LEFT: f64 = 44.0;
 const RIGHT: f64 = WIDTH - 116.0;
 const GAP: f64 = 13.0; // between labels, so that they don't overlap
 
-/// A linear map from data to picture.
+/// A map from data to picture, linear or logarithmic.
 #[derive(Debug, Clone, Copy)]
 pub struct Scale {
     lo: f64,
     hi: f64,
     from: f64,
     to: f64,
+    log: bool,
 }
 
 impl Scale {
     /// Maps `lo` to `from` and `hi` to `to`.
     pub fn new((lo, hi): (f64, f64), (from, to): (f64, f64)) -> Self {
-        Self { lo, hi, from, to }
+        Self { lo, hi, from, to, log: false }
     }
 
-    /// The place of `value`.
+    /// The place of `value`, which is positive where the scale is logarithmic.
     pub fn at(&self, value: f64) -> f64 {
-        let span = self.hi - self.lo;
-        if span == 0.0 { (self.from + self.to) / 2.0 } else { self.from + (value - self.lo) / span * (self.to - self.from) }
+        let along = |v: f64| if self.log { v.ln() } else { v };
+        let span = along(self.hi) - along(self.lo);
+        if span == 0.0 { (self.from + self.to) / 2.0 } else { self.from + (along(value) - along(self.lo)) / span * (self.to - self.from) }
+    }
+
+    /// Values worth a tick, as they are written.
+    fn ticks(&self, about: usize) -> Vec<(f64, String)> {
+        if self.log {
+            return log_ticks((self.lo, self.hi)).into_iter().map(|t| (t, short(t))).collect();
+        }
+        let (ticks, decimals) = ticks((self.lo, self.hi), about);
+        ticks.into_iter().map(|t| (t, format!("{t:.decimals$}").replace('-', "−"))).collect()
     }
 }
 
@@ -43,6 +54,29 @@ pub fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
     // A flat line needs some height too, and a range beyond f64's own has no span to speak of.
     let span = if hi - lo > 0.0 && (hi - lo).is_finite() { hi - lo } else { hi.abs().clamp(1e-3, 1e300) };
     (lo - 0.06 * span, hi + 0.06 * span)
+}
+
+/// As [`range`], of the positive ones among the values, with air in proportion.
+pub fn log_range(values: impl Iterator<Item = f64>) -> (f64, f64) {
+    let (lo, hi) = range(values.filter(|v| v.is_finite() && *v > 0.0).map(f64::ln));
+    (lo.exp().max(f64::MIN_POSITIVE), hi.exp().min(f64::MAX))
+}
+
+/// Powers of ten within `lo..=hi`; where there are fewer than three, their double and quintuple too.
+fn log_ticks((lo, hi): (f64, f64)) -> Vec<f64> {
+    let all = |steps: &[f64]| -> Vec<f64> {
+        let powers = lo.log10().floor() as i32..=hi.log10().ceil() as i32;
+        // Dozens of decades get every second, third, … power.
+        let every = ((hi / lo).log10() / 7.0).ceil().max(1.0) as i32;
+        powers.filter(|p| p % every == 0).flat_map(|p| steps.iter().map(move |s| s * 10f64.powi(p))).filter(|t| (lo..=hi).contains(t)).collect()
+    };
+    let powers = all(&[1.0]);
+    if powers.len() < 3 { all(&[1.0, 2.0, 5.0]) } else { powers }
+}
+
+/// `0.001`, `20`, `1e6`: a tick of a logarithmic axis.
+fn short(value: f64) -> String {
+    if (1e-3..1e5).contains(&value) { format!("{}", (value * 1e6).round() / 1e6) } else { format!("{value:e}").replace('-', "−") }
 }
 
 /// The air above 100 % and below 0 % taken off again, unless the values themselves lie there.
@@ -119,6 +153,35 @@ impl Plot {
         Self { body: String::new(), height, x_range, y_range, x, y, ends: Vec::new() }
     }
 
+    /// Makes an axis logarithmic; its range must be positive, and points that are not are left out.
+    pub fn logarithmic(mut self, x: bool, y: bool) -> Self {
+        (self.x.log, self.y.log) = (x, y);
+        self
+    }
+
+    /// Horizontal grid lines with values, and what they are, upright beside them.
+    pub fn y_values(&mut self, title: &str) {
+        for (tick, text) in self.y.ticks(5) {
+            let y = self.y.at(tick);
+            self.body += &format!(r#"<path class="grid" d="M{:.1} {y:.1}H{:.1}"/>"#, self.x.from, self.x.to);
+            self.body += &format!(r#"<text class="tick end" x="{:.1}" y="{:.1}">{text}</text>"#, self.x.from - 6.0, y + 4.0);
+        }
+        let middle = (self.y.from + self.y.to) / 2.0;
+        self.body += &format!(r#"<text class="tick middle" x="9" y="{middle:.1}" transform="rotate(-90 9 {middle:.1})">{}</text>"#, escape(title));
+    }
+
+    /// Values along the horizontal axis, and what they are.
+    pub fn x_values(&mut self, title: &str) {
+        let bottom = self.y.from;
+        for (tick, text) in self.x.ticks(6) {
+            let x = self.x.at(tick);
+            self.body += &format!(r#"<path class="grid" d="M{x:.1} {bottom:.1}v4"/>"#);
+            self.body += &format!(r#"<text class="tick middle" x="{x:.1}" y="{:.1}">{text}</text>"#, bottom + 16.0);
+        }
+        let middle = (self.x.from + self.x.to) / 2.0;
+        self.body += &format!(r#"<text class="tick middle" x="{middle:.1}" y="{:.1}">{}</text>"#, bottom + 32.0, escape(title));
+    }
+
     /// Horizontal grid lines with values; `percent` shows fractions as percent.
     pub fn y_axis(&mut self, percent: bool) {
         let factor = if percent { 100.0 } else { 1.0 };
@@ -180,7 +243,8 @@ impl Plot {
 
     /// A line with a marker at each point (`shape`: none for oracles); undefined values interrupt it. `label` is set at its end.
     pub fn line(&mut self, points: &[(f64, Option<f64>)], class: &str, shape: Option<usize>, label: Option<&str>) {
-        let points: Vec<(f64, Option<f64>)> = points.iter().map(|(x, y)| (*x, y.filter(|y| y.is_finite()))).collect();
+        let drawn = |x: f64, y: f64| x.is_finite() && y.is_finite() && !(self.x.log && x <= 0.0) && !(self.y.log && y <= 0.0);
+        let points: Vec<(f64, Option<f64>)> = points.iter().map(|(x, y)| (*x, y.filter(|y| drawn(*x, *y)))).collect();
         let mut path = String::new();
         let mut marks = String::new();
         let mut pen_down = false;
@@ -253,6 +317,22 @@ mod tests {
         assert_eq!(ticks((0.0, 1.0), 5), (vec![0.0, 0.2, 0.4, 0.600_000_000_000_000_1, 0.8, 1.0], 1));
         assert_eq!(ticks((47.0, 103.0), 5), (vec![60.0, 80.0, 100.0], 0));
         assert_eq!(ticks((1.0, 1.0), 5).0, Vec::<f64>::new());
+    }
+
+    #[test]
+    fn logarithmic_axes_have_equal_decades() {
+        let scale = Scale { log: true, ..Scale::new((1.0, 100.0), (0.0, 10.0)) };
+        assert_eq!((scale.at(1.0), scale.at(10.0), scale.at(100.0)), (0.0, 5.0, 10.0));
+        assert_eq!(log_ticks((0.5, 2000.0)), vec![1.0, 10.0, 100.0, 1000.0]);
+        assert_eq!(log_ticks((1.5, 30.0)), vec![2.0, 5.0, 10.0, 20.0]);
+        assert!(log_ticks((1e-300, 1e300)).len() < 9);
+        assert_eq!([0.001, 20.0, 1e6, 2e-7].map(short), ["0.001", "20", "1e6", "2e−7"]);
+        let (lo, hi) = log_range([f64::NAN, -1.0, 0.0, 1.0, 100.0].into_iter());
+        assert!((0.5..1.0).contains(&lo) && (100.0..200.0).contains(&hi));
+        let mut plot = Plot::new((1.0, 100.0), (1.0, 100.0), 200.0, 40.0).logarithmic(true, true);
+        plot.line(&[(0.0, Some(5.0)), (10.0, Some(10.0)), (100.0, Some(0.0))], "s0", None, None);
+        // Only the point in the middle is drawn, in the middle.
+        assert!(plot.finish("d").contains(r#"d="M184.0 85.0"/>"#));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What must hold of every page, whatever the summary; and how the page and the tables are built.
 
 use super::{compare, fixture, html, markdown};
-use crate::summary::{ModelKind, Summary};
+use crate::summary::{Content, ModelKind, Summary};
 
 /// A tag or the text between two.
 enum Piece<'a> {
@@ -171,6 +171,18 @@ fn undefined_never_prints_as_a_number() {
             (cost.wall_s, cost.share_of_retrain, cost.train_passes) = (f64::NAN, Some(f64::NAN), f64::INFINITY);
         }
         summary.scores.oracle_agreement = Some(f64::NAN);
+        for family in summary.scores.verdict.iter_mut().flat_map(|v| &mut v.families) {
+            (family.excess, family.excess_limit, family.farthest, family.worst_bands) =
+                (f64::NAN, f64::INFINITY, Some(f64::NAN), Some(f64::INFINITY));
+        }
+        summary.scores.calibration.iter_mut().for_each(|c| (c.confidence, c.widened_excess) = (f64::NAN, f64::INFINITY));
+        summary.scores.audit_agreement.iter_mut().for_each(|a| a.tau_b.iter_mut().flatten().for_each(|t| *t = Some(f64::NAN)));
+        for exhibit in summary.outputs.iter_mut().flat_map(|o| &mut o.exhibits) {
+            if let Content::Curve { points, .. } = &mut exhibit.content {
+                points[0] = (f64::NAN, 1.0);
+                points[1] = (1.0, f64::INFINITY);
+            }
+        }
         let texts = [html(&summary), markdown(&summary), compare(&[(name.to_owned(), summary)])];
         for text in texts {
             let text = text.replace(super::STYLE, "");
@@ -211,6 +223,17 @@ fn strings_of_the_summary_are_never_markup() {
     }
     summary.curves.iter_mut().for_each(|c| c.model += evil);
     summary.scores.cost.iter_mut().for_each(|c| c.model += evil);
+    for family in summary.scores.verdict.iter_mut().flat_map(|v| &mut v.families) {
+        (family.worst, family.direction) = (Some(evil.to_owned()), Some(evil.to_owned()));
+    }
+    summary.scores.audit_agreement.iter_mut().for_each(|a| a.audits.iter_mut().for_each(|name| *name = evil.to_owned()));
+    for exhibit in summary.outputs.iter_mut().flat_map(|o| &mut o.exhibits) {
+        (exhibit.audit, exhibit.title, exhibit.note) = (evil.to_owned(), evil.to_owned(), evil.to_owned());
+        match &mut exhibit.content {
+            Content::Curve { x, y, .. } => (x.label, y.label) = (evil.to_owned(), evil.to_owned()),
+            Content::Pictures(pictures) => pictures.iter_mut().for_each(|p| (p.caption, p.png) = (evil.to_owned(), evil.to_owned())),
+        }
+    }
     summary.legend.push((evil.to_owned(), evil.to_owned()));
     let page = html(&summary);
     // The page's own script is the only one, and nothing breaks out of an attribute.
@@ -252,6 +275,42 @@ fn control_that_passes_is_shouted_about() {
     summary.scores.verdict.iter_mut().filter(|v| v.kind == ModelKind::Control).for_each(|v| v.verdict = "matched".to_owned());
     let page = html(&summary);
     assert!(page.contains("note alarm") && page.contains("1 of 1 negative control passed"));
+}
+
+#[test]
+fn every_model_has_its_families_with_the_worst_figure() {
+    let page = html(&fixture::swap());
+    let table = page.split("id=\"families\"").nth(1).and_then(|p| p.split("</section>").next()).expect("there");
+    // The original, three oracles, four methods, one control.
+    assert_eq!(table.matches("<tr><th scope=\"row\">").count(), 9);
+    assert!(table.contains("<th scope=\"col\">utility") && table.contains("<th scope=\"col\">relearning") && !table.contains("membership"));
+    assert!(table.contains("beyond its limits, above the oracles") && table.contains("beyond its limits, below the oracles"));
+    assert!(page.contains("Held out, 3 of 3 oracles are matched (2 before), after the limits were made 1.20 times as wide"));
+    assert!(markdown(&fixture::swap()).contains("Held out, 3 of 3 oracles"));
+}
+
+#[test]
+fn exhibits_of_all_models_share_a_plot_and_pictures_a_row_each() {
+    let page = html(&fixture::swap());
+    let part = page.split("id=\"exhibits\"").nth(1).and_then(|p| p.split("</section>").next()).expect("there");
+    assert_eq!(part.matches("<svg class=\"plot\"").count(), 1);
+    assert!(part.contains("accuracy by steps (logarithmic), for original, regrow, "), "{part}");
+    // The original, one oracle and the judged models.
+    assert_eq!(part.matches("class=\"gallery\"").count(), 7);
+    assert_eq!(part.matches("data:image/png;base64,").count(), 7);
+}
+
+#[test]
+fn the_class_that_suffers_is_named() {
+    let mut summary = fixture::swap();
+    let output = summary.outputs.iter_mut().find(|o| o.model == "finetune").expect("there");
+    let slots = output.slots.len();
+    let row = output.rows.iter().position(|r| r == "8").expect("a retained class");
+    output.confusion_argmax[row] = (0..slots).map(|j| if j == 0 { 100 } else { 0 }).collect();
+    let page = html(&summary);
+    assert!(page.contains("<small>worst: 8</small>"));
+    assert!(page.contains("What “6” is taken for"));
+    assert!(page.contains("Least alike: output and accuracy, −0.200."));
 }
 
 #[test]

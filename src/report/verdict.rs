@@ -1,9 +1,10 @@
 //! The verdict on each model, as cards: what was found, by how much, and at what cost.
 
+use super::families;
 use super::headline::share_of;
 use super::models::{Model, Models};
-use super::text::{count, escape, figure, share, spread};
-use crate::summary::{ModelKind, Score, Summary, Verdict};
+use super::text::{count, escape, figure, share, significant, spread};
+use crate::summary::{Calibration, ModelKind, Score, Summary, Verdict};
 
 /// Failing figures on a card; the rest are counted.
 const SHOWN: usize = 3;
@@ -25,7 +26,7 @@ pub fn look(verdict: &str) -> Look {
         "matched" => ("✓", "matched", "Behaves like models that never saw the old class, as far as these audits see."),
         "under-erased" => ("▲", "under", "More of the old class is left than in models that never saw it."),
         "over-erased" => ("▼", "over", "Less of the old class is left than in models that never saw it: a hole that shows."),
-        "off-target" => ("◆", "off", "Shows no more and no less of the old class than models that never saw it, but differs from them otherwise."),
+        "off-target" => ("◆", "off", "Differs from models that never saw the old class, but not clearly in how much of that class it shows."),
         "no verdict" => ("○", "none", "Nothing to judge by."),
         _ => ("○", "none", ""),
     };
@@ -78,7 +79,7 @@ pub fn html(summary: &Summary, models: &Models) -> String {
     let cards: String = models.judged().map(|m| card(summary, models, m)).collect();
     let cards = if cards.is_empty() { "<p>No model was judged.</p>\n".to_owned() } else { format!("<div class=\"cards\">{cards}</div>\n") };
     let answer = Some(answer(models)).filter(|a| !a.is_empty()).map(|a| format!("<p class=\"answer\">{a}</p>\n")).unwrap_or_default();
-    format!("<section id=\"verdict\"><h2>Verdict</h2>\n{answer}{cards}{}</section>\n", references(models))
+    format!("<section id=\"verdict\"><h2>Verdict</h2>\n{answer}{cards}{}</section>\n", references(summary, models))
 }
 
 fn card(summary: &Summary, models: &Models, model: &Model) -> String {
@@ -113,12 +114,13 @@ fn card(summary: &Summary, models: &Models, model: &Model) -> String {
     format!(
         "<article class=\"card {class}\"><h3>{label}</h3>{note}\n\
          <p class=\"word\"><span class=\"pill {class}\"><span aria-hidden=\"true\">{sign}</span> {word}</span></p>\n\
-         <p>{meaning}</p>\n<p class=\"facts\">{within}<br>{cost}</p>{failing}{about}</article>\n",
+         <p>{meaning}</p>\n<p class=\"facts\">{within}<br>{cost}</p>{by_family}{failing}{about}</article>\n",
         class = look.class,
         label = model.label(),
         sign = look.sign,
         word = escape(word),
         meaning = look.meaning,
+        by_family = judged.map(families::on_card).unwrap_or_default(),
         failing = judged.map(|v| failing(summary, v)).unwrap_or_default(),
     )
 }
@@ -150,8 +152,29 @@ pub fn breakable(label: &str) -> String {
     escape(label).replace('/', "/<wbr>").replace('_', "_<wbr>").replace('@', "<wbr>@")
 }
 
+/// How the limits were set and how held-out oracles do, in words.
+pub fn calibration(c: &Calibration) -> String {
+    let percent = |share: f64| figure(Some(share), "fraction").replace(".0 %", " %");
+    let wider = c.widened_excess.max(c.widened_farthest);
+    let widened =
+        if wider > 1.0 { format!(", after the limits were made {} times as wide for them to pass", significant(wider)) } else { String::new() };
+    let before = if c.matched_unwidened == c.matched { String::new() } else { format!(" ({} before)", c.matched_unwidened) };
+    let pairs = match c.pair_trials {
+        0 => String::new(),
+        n => format!(" With one oracle fewer to judge by, {} of {n} are.", c.pair_matched),
+    };
+    format!(
+        "Limits – an exactly retrained model keeps within them in {} of cases, by {} drawn models whose figures are as uncertain as so few oracles leave them. \
+         Held out, {} of {} oracles are matched{before}{widened}.{pairs}",
+        percent(c.confidence),
+        c.draws,
+        c.matched,
+        c.trials
+    )
+}
+
 /// The original should fail and each oracle, judged by the others, should pass: whether they do says how far the audits can be trusted.
-fn references(models: &Models) -> String {
+fn references(summary: &Summary, models: &Models) -> String {
     let mut lines = Vec::new();
     for model in models.of_kind(ModelKind::Original) {
         if let Some(v) = models.verdict(model.name).filter(|v| v.audits_total > 0) {
@@ -177,6 +200,7 @@ fn references(models: &Models) -> String {
             oracles.len()
         ));
     }
+    lines.extend(summary.scores.calibration.as_ref().map(|c| format!("<li>{}</li>", escape(&calibration(c)))));
     if lines.is_empty() {
         String::new()
     } else {

@@ -1,0 +1,124 @@
+//! What a reader must know before believing a verdict: do models whose verdict is known get it?
+
+use crate::audit::verdict::{CONFIDENCE, MIN_ORACLES};
+use crate::stats;
+use crate::summary::{Calibration, ModelKind, Verdict};
+
+/// By which factor the limits may be wider than drawn models need them before the reader is told.
+const MUCH_WIDER: f64 = 1.5;
+
+/// Name of the control that was never trained.
+pub const UNTRAINED: &str = "random-init";
+
+/// Warnings on too few oracles, controls and the original that pass, exactly retrained models that don't.
+pub fn on_verdicts(verdicts: &[Verdict], calibration: Option<&Calibration>) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let oracles = verdicts.iter().filter(|v| v.kind == ModelKind::Oracle).count();
+    if oracles < MIN_ORACLES {
+        warnings.push(format!("{oracles} oracle(s): no verdict without at least {MIN_ORACLES}. Values are shown, judge them with care."));
+    }
+    for v in verdicts.iter().filter(|v| v.verdict == "matched") {
+        let what = match v.kind {
+            ModelKind::Control if v.model == UNTRAINED => "was never trained: the audits can't tell a network that works from one that doesn't",
+            ModelKind::Control => "only hides the old class: the audits can't tell hiding from erasing here",
+            ModelKind::Original => "was trained on the old class: the audits can't tell it from models that never saw it",
+            _ => continue,
+        };
+        warnings.push(format!("“{}” is judged matched, though it {what}. Believe no verdict of this run.", v.model));
+    }
+    for v in verdicts.iter().filter(|v| v.model == "retrain" && v.verdict != "matched" && v.verdict != "no verdict") {
+        warnings.push(format!(
+            "“retrain”, an exactly retrained model, is judged {}: the oracle band is too narrow here. Use more --oracles before blaming a method.",
+            v.verdict
+        ));
+    }
+    warnings.extend(calibration.and_then(on_calibration));
+    warnings
+}
+
+/// A warning where held-out oracles failed more often than the limits allow for, or made them much wider.
+fn on_calibration(c: &Calibration) -> Option<String> {
+    let failed = c.trials - c.matched_unwidened;
+    let allowed = stats::hits_quantile(&vec![1.0 - c.confidence; c.trials], CONFIDENCE);
+    let wider = c.widened_excess.max(c.widened_farthest);
+    if c.matched < c.trials && (c.matched as f64) < c.confidence * c.trials as f64 {
+        return Some(format!(
+            "{} of {} oracles, held out and judged by the others, are not matched whatever the limits: an oracle diverged. Train them anew.",
+            c.trials - c.matched,
+            c.trials
+        ));
+    }
+    (failed > allowed || wider > MUCH_WIDER).then(|| {
+        format!(
+            "{failed} of {} oracles, held out and judged by the others, are beyond the limits of a retrained model; for them to pass, the limits \
+             were made {wider:.1} times as wide. The oracles differ more than their number can tell: use more of them.",
+            c.trials
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(model: &str, kind: ModelKind, word: &str) -> Verdict {
+        Verdict {
+            model: model.into(),
+            kind,
+            audits_within: 1,
+            audits_total: 1,
+            verdict: word.into(),
+            failing: vec![],
+            families: vec![],
+            worst_family: None,
+        }
+    }
+
+    fn zoo(original: &str, untrained: &str, hiding: &str, retrain: &str) -> Vec<Verdict> {
+        let mut all: Vec<Verdict> = (1..=3).map(|i| verdict(&format!("oracle-{i}"), ModelKind::Oracle, "matched")).collect();
+        all.push(verdict("original", ModelKind::Original, original));
+        all.push(verdict(UNTRAINED, ModelKind::Control, untrained));
+        all.push(verdict("logit-mask", ModelKind::Control, hiding));
+        all.push(verdict("retrain", ModelKind::Method, retrain));
+        all
+    }
+
+    fn calibration(matched_unwidened: usize, matched: usize, wider: f64) -> Calibration {
+        Calibration {
+            confidence: 0.95,
+            trials: 5,
+            matched_unwidened,
+            matched,
+            pair_trials: 20,
+            pair_matched: 20,
+            widened_excess: wider,
+            widened_farthest: 1.0,
+            draws: 1,
+            correlations: vec![],
+        }
+    }
+
+    #[test]
+    fn a_run_whose_controls_behave_has_no_warning() {
+        let all = zoo("under-erased", "off-target", "under-erased", "matched");
+        assert_eq!(on_verdicts(&all, Some(&calibration(5, 5, 1.0))), Vec::<String>::new());
+        assert_eq!(on_verdicts(&all, Some(&calibration(4, 5, 1.1))), Vec::<String>::new(), "one of five fails by chance often enough");
+    }
+
+    #[test]
+    fn every_model_with_the_wrong_verdict_is_named() {
+        let warnings = on_verdicts(&zoo("matched", "matched", "matched", "off-target"), None);
+        assert_eq!(warnings.len(), 4, "{warnings:?}");
+        for (warning, word) in warnings.iter().zip(["trained on the old class", "never trained", "hiding from erasing", "exactly retrained"]) {
+            assert!(warning.contains(word), "{warning}");
+        }
+        assert!(on_verdicts(&zoo("matched", "off-target", "off-target", "matched")[1..], None)[0].starts_with("2 oracle(s)"));
+    }
+
+    #[test]
+    fn held_out_oracles_that_fail_are_named() {
+        assert!(on_calibration(&calibration(3, 5, 1.2)).expect("two of five").contains("2 of 5"));
+        assert!(on_calibration(&calibration(4, 5, 3.0)).expect("much wider").contains("3.0 times"));
+        assert!(on_calibration(&calibration(4, 4, 1.0)).expect("one diverged").contains("diverged"));
+    }
+}

@@ -1,0 +1,157 @@
+//! Figures beside the oracles', and what follows from them: the rows of `scores.json`.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Better, Family, ModelKind};
+
+/// One figure of one model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Score {
+    /// Name of the model.
+    pub model: String,
+    /// Name of the audit.
+    pub audit: String,
+    /// Name of the figure.
+    pub metric: String,
+    /// The cut it was measured at, for figures by depth.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cut: Option<String>,
+    /// The value; null where it is undefined (an empty group), never a made-up number.
+    pub value: Option<f64>,
+    /// `fraction`, `nats`, `bits`, …
+    pub unit: String,
+    /// Which way is better.
+    pub better: Better,
+    /// Mean over the oracles (without the model itself where it is one); null without oracles.
+    pub oracle_mean: Option<f64>,
+    /// Sample standard deviation over the oracles (n−1); null with fewer than two. For a model that is not an oracle, the deviation of figures that
+    /// compare a model with the oracles is corrected for what oracles have in common ([`crate::audit::Reference`]); null with fewer than three.
+    pub oracle_sd: Option<f64>,
+    /// Number of oracles behind mean and deviation.
+    pub oracles: usize,
+    /// value − oracle_mean.
+    pub gap: Option<f64>,
+    /// gap / oracle_sd.
+    pub z: Option<f64>,
+    /// |gap| ≤ max(tolerance, 2·sd·√(1+1/oracles)); null where that can't be said.
+    pub within: Option<bool>,
+    /// The metric's tolerance, in its unit; null for figures that are shown but not judged.
+    pub tolerance: Option<f64>,
+    /// What it speaks of; absent in files of versions before 0.2.
+    #[serde(default)]
+    pub family: Option<Family>,
+}
+
+impl Score {
+    /// `probe/ridge_accuracy_old@stage2`: how tables and `failing` lists call it.
+    pub fn label(&self) -> String {
+        match &self.cut {
+            Some(cut) => format!("{}/{}@{cut}", self.audit, self.metric),
+            None => format!("{}/{}", self.audit, self.metric),
+        }
+    }
+
+    /// Half-width of the oracles' band, max(tolerance, 2·sd·√(1+1/oracles)), in the unit; 0 where there is neither.
+    pub fn half_band(&self) -> f64 {
+        let n = self.oracles.max(1) as f64;
+        self.oracle_sd.map_or(0.0, |sd| 2.0 * sd * (1.0 + 1.0 / n).sqrt()).max(self.tolerance.unwrap_or(0.0))
+    }
+
+    /// How many half-bands the value is from the oracles' mean, at least 0; infinite where it came out as NaN or infinity, none where the
+    /// figure is not judged.
+    pub fn distance(&self) -> Option<f64> {
+        self.within?;
+        Some(self.gap.map_or(f64::INFINITY, |gap| if gap == 0.0 { 0.0 } else { gap.abs() / self.half_band().max(f64::MIN_POSITIVE) }))
+    }
+}
+
+/// One family of figures of one model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FamilyVerdict {
+    /// Which family.
+    pub family: Family,
+    /// Figures within the oracle band.
+    pub within: usize,
+    /// Figures judged.
+    pub total: usize,
+    /// Whether it is within its calibrated limits.
+    pub matched: bool,
+    /// Mean over the figures of how many bands each outside one is away, counted up to five; figures within count 0.
+    pub excess: f64,
+    /// The largest excess that still passes.
+    pub excess_limit: f64,
+    /// The farthest single figure, over what an exactly retrained model reaches with any of its figures in 5 % of cases; null where a figure
+    /// came out as NaN or infinity.
+    pub farthest: Option<f64>,
+    /// The largest of them that still passes.
+    pub farthest_limit: f64,
+    /// Label of the figure that is most bands away.
+    pub worst: Option<String>,
+    /// How many bands; null as for `farthest`.
+    pub worst_bands: Option<f64>,
+    /// `above` or `below`: where its outside figures that show the old class lie, taken together; absent where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub direction: Option<String>,
+}
+
+/// How the limits of the verdicts were set, and how they do on oracles held out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Calibration {
+    /// Share of exactly retrained models that are to be matched.
+    pub confidence: f64,
+    /// Leave-one-out trials: each oracle judged by the others.
+    pub trials: usize,
+    /// Trials matched by the model-based limits, before any widening.
+    pub matched_unwidened: usize,
+    /// Trials matched by the limits in force.
+    pub matched: usize,
+    /// Leave-two-out trials: each oracle judged by the others without one; 0 with fewer than four oracles.
+    pub pair_trials: usize,
+    /// Of these, matched by the limits in force.
+    pub pair_matched: usize,
+    /// What the limits on `excess` were multiplied by, at least 1, so that held-out oracles pass.
+    pub widened_excess: f64,
+    /// What the limits on `farthest` were multiplied by.
+    pub widened_farthest: f64,
+    /// Models drawn to set the limits.
+    pub draws: usize,
+    /// Correlations between a drawn model's figures; the limits are the largest over them.
+    pub correlations: Vec<f64>,
+}
+
+/// Which audits say the same: rank correlations over the models.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AuditAgreement {
+    /// Audits, in the order of rows and columns.
+    pub audits: Vec<String>,
+    /// The models ranked: all but the oracles.
+    pub models: Vec<String>,
+    /// For each audit and model the mean distance of its judged figures to the oracles, in bands; null where none is judged, or one is
+    /// infinitely far.
+    pub distances: Vec<Vec<Option<f64>>>,
+    /// Kendall's τ-b between the audits' distances; null where an audit gives all models the same rank.
+    pub tau_b: Vec<Vec<Option<f64>>>,
+}
+
+/// The verdict on one model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// Name of the model.
+    pub model: String,
+    /// What it is.
+    pub kind: ModelKind,
+    /// Figures within the oracle band.
+    pub audits_within: usize,
+    /// Figures judged.
+    pub audits_total: usize,
+    /// `matched`, `under-erased`, `over-erased`, `off-target` or `no verdict`.
+    pub verdict: String,
+    /// Labels of the figures outside the band, farthest first.
+    pub failing: Vec<String>,
+    /// Its families with judged figures; empty without a verdict.
+    #[serde(default)]
+    pub families: Vec<FamilyVerdict>,
+    /// The family farthest beyond, or nearest to, its limits.
+    #[serde(default)]
+    pub worst_family: Option<Family>,
+}
