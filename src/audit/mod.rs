@@ -13,8 +13,13 @@ pub mod linalg;
 mod nearest_mean;
 mod probe;
 mod profile;
+mod reconstruction;
+mod relearning;
+mod revival;
 pub mod signals;
+mod training;
 pub mod verdict;
+mod weights;
 
 use std::fmt::Debug;
 
@@ -184,6 +189,10 @@ pub const AUDITS: &[&dyn Audit] = &[
     &profile::Profile,
     &probe::Probe,
     &nearest_mean::NearestMean,
+    &relearning::Relearning,
+    &revival::Revival,
+    &reconstruction::Reconstruction,
+    &weights::Weights,
 ];
 
 #[cfg(test)]

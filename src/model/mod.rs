@@ -7,6 +7,7 @@
 //! | `layers` | the layers that stages are made of |
 //! | `fused` | a row of layers on the CPU as fused kernels |
 //! | `arch/` | the registry [`ARCHITECTURES`](arch::ARCHITECTURES), one architecture a file |
+//! | `statistics` | running statistics of given images |
 //! | `tensors` | named parameters and buffers: reading, writing, freezing, hashing |
 //! | `checkpoint` | safetensors files with metadata |
 
@@ -14,6 +15,7 @@ pub mod arch;
 pub mod checkpoint;
 mod fused;
 pub mod layers;
+mod statistics;
 pub mod tensors;
 
 use std::sync::Arc;
@@ -144,6 +146,39 @@ impl Classifier {
             })
             .collect();
         Ok(smaller.with_tensors(&values))
+    }
+
+    /// The classifier with one row more at the end of its head, the mean of the others: its logit is the mean of the others' on every image, so
+    /// that it is never the largest, whatever common offset the rows have.
+    ///
+    /// # Errors
+    /// As [`Classifier::zeros`]; never for a classifier that exists.
+    pub fn with_mean_slot(&self) -> Result<Self> {
+        let slots = self.spec.slots;
+        let device = self.head.weight.val().device();
+        let larger = Self::zeros(&self.spec.architecture, self.spec.input, slots + 1, &device)?;
+        let grown = |row: &[f32]| row.iter().copied().chain([row.iter().sum::<f32>() / slots as f32]).collect::<Vec<f32>>();
+        let values = self
+            .tensors()
+            .into_iter()
+            .map(|t| {
+                let values = if t.name.starts_with("head.") { t.values.chunks(slots).flat_map(grown).collect() } else { t.values };
+                (t.name, values)
+            })
+            .collect();
+        Ok(larger.with_tensors(&values))
+    }
+
+    /// A copy with the parameters and running statistics that `change(name, values)` makes of this one's. Unlike a clone's, its running
+    /// statistics are its own.
+    ///
+    /// # Errors
+    /// As [`Classifier::zeros`]; never for a classifier that exists.
+    pub fn copy_with(&self, change: impl Fn(&str, Vec<f32>) -> Vec<f32>) -> Result<Self> {
+        let device = self.head.weight.val().device();
+        let blank = Self::zeros(&self.spec.architecture, self.spec.input, self.spec.slots, &device)?;
+        let values = self.tensors().into_iter().map(|t| (t.name.clone(), change(&t.name, t.values))).collect();
+        Ok(blank.with_tensors(&values))
     }
 
     /// The head: weight F×K, bias K.
