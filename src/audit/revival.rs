@@ -24,7 +24,8 @@ const TESTED: [usize; 2] = [300, 500];
 /// the same was hidden, not erased. On at most 300 old-class and 500 other test images (class means on as many training images, 1,000 of the others):
 /// * `nearest_mean_old_after`: balanced accuracy of the nearest-class-mean read-out of the old class at the last cut, afterwards;
 /// * `nearest_mean_old_change`: the same less what it was before on the same images;
-/// * `output_shift_old`: total variation between the mean softmax output on old-class images before and after, from 0 to 1;
+/// * `output_shift_old`: total variation between the mean softmax output on old-class images before and after, from 0 to 1; shown, not judged,
+///   since an answer may move for good reasons or bad;
 /// * `old_slot_after`: share of old-class images answered by the slot that the class has or had (the new class's after a swap); undefined once its
 ///   row is gone, as after plain unlearning, where the class can't be answered any more and the read-outs have to show it.
 #[derive(Debug)]
@@ -72,7 +73,8 @@ impl Audit for Revival {
         let (before, after) = (accuracy(before.each_ref()), accuracy([&after_train, &after_test]));
 
         let old: Vec<usize> = (0..test.rows.len()).filter(|i| test.classes[*i] == data.old()).collect();
-        let now = Logits { values: old.iter().flat_map(|i| answers.values[i * head.len()..][..head.len()].iter().copied()).collect(), slots: head.len() };
+        let now =
+            Logits { values: old.iter().flat_map(|i| answers.values[i * head.len()..][..head.len()].iter().copied()).collect(), slots: head.len() };
         let then = {
             let x = training::gather(&cut.test, &old.iter().map(|i| test.rows[*i]).collect::<Vec<_>>(), &ctx.device);
             Logits { values: floats(subject.me.model.resume(x, Cut(subject.me.model.cuts().len() - 1))), slots: head.len() }
@@ -84,7 +86,7 @@ impl Audit for Revival {
         Ok(vec![
             Measured::new("nearest_mean_old_after", some(after), "fraction", 0.02).showing_old_class(),
             Measured::new("nearest_mean_old_change", some(after - before), "fraction", 0.02).showing_old_class(),
-            Measured::new("output_shift_old", shift, "fraction", 0.05),
+            Measured::new("output_shift_old", shift, "fraction", 0.0).descriptive(),
             Measured::new("old_slot_after", slot, "fraction", 0.02).showing_old_class(),
         ]
         .into())

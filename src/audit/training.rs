@@ -81,12 +81,7 @@ impl Trainee {
 ///
 /// # Errors
 /// Ctrl-C; those of `after`.
-pub fn on_images(
-    mut copy: Trainee,
-    data: &Labelled,
-    ctx: &Context,
-    mut after: impl FnMut(usize, &Trainee) -> Result<()>,
-) -> Result<Trainee> {
+pub fn on_images(mut copy: Trainee, data: &Labelled, ctx: &Context, mut after: impl FnMut(usize, &Trainee) -> Result<()>) -> Result<Trainee> {
     let device = ctx.device.clone().autodiff();
     for (i, batch) in Batches::in_order(data, BATCH, &ctx.pipeline.normalisation, &device).enumerate() {
         ctx.check_interrupt()?;
@@ -127,4 +122,27 @@ pub fn gather(features: &Features, rows: &[usize], device: &burn::tensor::Device
 pub fn labelled(samples: Samples, head: &[ClassId]) -> Labelled {
     let classes: Vec<ClassId> = (0..samples.len()).map(|i| samples.class(i)).collect();
     Labelled { slots: slots(&classes, head), samples }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::arch::ARCHITECTURES;
+
+    #[test]
+    fn features_of_the_last_cut_are_what_the_head_takes() {
+        // A last cut that has a height would be averaged over it for the audits, and a head could not be trained on that.
+        for entry in ARCHITECTURES {
+            let side = entry.min_side.max(16);
+            let net = Classifier::zeros(entry.name, [3, side, side], 2, &burn::tensor::Device::flex()).expect("a valid architecture");
+            let last = net.spec().cut_shapes.last().expect("a cut");
+            assert_eq!(last[1..], [1, 1], "{}", entry.name);
+        }
+    }
+
+    #[test]
+    fn a_spread_is_even_and_whole_where_there_is_little() {
+        assert_eq!(spread(&[3, 5, 7], 3), [3, 5, 7]);
+        assert_eq!(spread(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9], 4), [0, 2, 5, 7]);
+    }
 }

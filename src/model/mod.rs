@@ -148,25 +148,15 @@ impl Classifier {
         Ok(smaller.with_tensors(&values))
     }
 
-    /// The classifier with one row more at the end of its head, the mean of the others: its logit is the mean of the others' on every image, so
-    /// that it is never the largest, whatever common offset the rows have.
+    /// The classifier's stages, with running statistics of their own, under a head of `slots` rows that are all 0.
     ///
     /// # Errors
     /// As [`Classifier::zeros`]; never for a classifier that exists.
-    pub fn with_mean_slot(&self) -> Result<Self> {
-        let slots = self.spec.slots;
+    pub fn with_blank_head(&self, slots: usize) -> Result<Self> {
         let device = self.head.weight.val().device();
-        let larger = Self::zeros(&self.spec.architecture, self.spec.input, slots + 1, &device)?;
-        let grown = |row: &[f32]| row.iter().copied().chain([row.iter().sum::<f32>() / slots as f32]).collect::<Vec<f32>>();
-        let values = self
-            .tensors()
-            .into_iter()
-            .map(|t| {
-                let values = if t.name.starts_with("head.") { t.values.chunks(slots).flat_map(grown).collect() } else { t.values };
-                (t.name, values)
-            })
-            .collect();
-        Ok(larger.with_tensors(&values))
+        let blank = Self::zeros(&self.spec.architecture, self.spec.input, slots, &device)?;
+        let stages = self.tensors().into_iter().filter(|t| !t.name.starts_with("head.")).map(|t| (t.name, t.values)).collect();
+        Ok(blank.with_tensors(&stages))
     }
 
     /// A copy with the parameters and running statistics that `change(name, values)` makes of this one's. Unlike a clone's, its running

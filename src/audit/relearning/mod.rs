@@ -30,11 +30,11 @@ const FULL_RATE: f64 = 1e-3;
 /// Images that a random network takes its running statistics of.
 const STATISTICS: usize = 512;
 
-/// A copy of the model gets a new row for the old class (the original's own row is taken out first) and is trained on k ∈ {1, 10, 100, all} old-class
+/// The model's stages get a new head, all zeros, for the classes after the swap and the old one, and are trained on k ∈ {1, 10, 100, all} old-class
 /// training images (all: those that read-outs are fitted on, at most 1,000) and as many draws from retain ∪ learn in every batch of 32, by Adam without
-/// augmentation: `head`, only the head on fixed features, 128 steps of rate 1e-2; `full`, all weights, 32 steps of rate 1e-3. Samples and
-/// their order are the same for every model. A class without a row in the model (the new one in the original) counts nothing.
-/// Running statistics stay fixed: those of a batch that is half copies of one image are no test image's.
+/// augmentation: `head`, only the head on fixed features, 128 steps of rate 1e-2; `full`, all weights, 32 steps of rate 1e-3. Samples, their
+/// order and the start are the same for every model, the original included. Running statistics stay fixed: those of a batch that is half copies of one
+/// image are no test image's.
 ///
 /// Measured at steps 1, 2, 4, … on at most 200 old-class and 300 other test images: informedness, the share of old-class images answered as such less
 /// the share of others answered so. 0 at the start, and for always answering the old class; 1 for perfect.
@@ -90,9 +90,9 @@ impl Audit for Relearning {
     }
 
     fn measure(&self, subject: &Subject<'_>, ctx: &mut Context) -> Result<Findings> {
-        let mut found = relearn(&Start::of(subject)?, Part::Full, subject, ctx)?;
+        let mut found = relearn(&Start::of(subject.me.model, subject.data)?, Part::Full, subject, ctx)?;
         if subject.me.kind == ModelKind::Original {
-            let start = Start::from(&random(subject, ctx)?, subject)?;
+            let start = Start::of(&random(subject, ctx)?, subject.data)?;
             for shots in Shots::TRIED {
                 let value = progress(&start, Part::Full, shots, subject, ctx)?.map(|p| p.mean());
                 found.figures.push(Measured::new(format!("auc_random_start_{}", shots.name()), value, "fraction", 0.0).descriptive());
@@ -105,7 +105,7 @@ impl Audit for Relearning {
         if cut.index + 1 < subject.me.signals.cut_count() {
             return Ok(Findings::default());
         }
-        relearn(&Start::of(subject)?, Part::Head(cut), subject, ctx)
+        relearn(&Start::of(subject.me.model, subject.data)?, Part::Head(cut), subject, ctx)
     }
 }
 
@@ -116,8 +116,8 @@ fn relearn(start: &Start, part: Part, subject: &Subject<'_>, ctx: &Context) -> R
         let progress = progress(start, part, shots, subject, ctx)?;
         let name = |figure: &str| format!("{figure}_{}_{}", part.name(), shots.name());
         let area = progress.as_ref().map(Progress::mean);
-        // Two points: half of what the sampling error of a rate on 200 images spreads.
-        found.figures.push(Measured::new(name("auc"), area, "fraction", 0.02).showing_old_class());
+        // About a tenth of what lies between oracles and original in `unlearn demo`.
+        found.figures.push(Measured::new(name("auc"), area, "fraction", 0.03).showing_old_class());
         for (figure, level) in [("t50", 0.5), ("t80", 0.8)] {
             let steps = progress.as_ref().map(|p| p.steps_to(level));
             found.figures.push(Measured::new(name(figure), steps, "steps", 0.0).descriptive());
@@ -153,7 +153,7 @@ fn curve(progress: &Progress, part: Part, shots: Shots) -> Exhibit {
 fn progress(start: &Start, part: Part, shots: Shots, subject: &Subject<'_>, ctx: &Context) -> Result<Option<Progress>> {
     let data = subject.data;
     let Some(diet) = protocol::diet(data, shots, part.steps()) else { return Ok(None) };
-    let (old, rest) = protocol::test_rows(data, &start.head);
+    let (old, rest) = protocol::test_rows(data);
     let (count, slot) = (old.len(), Slot(start.head.len() - 1));
     let tested: Vec<usize> = old.into_iter().chain(rest).collect();
     let grid = Progress::grid(part.steps());
