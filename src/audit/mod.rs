@@ -17,8 +17,13 @@ pub mod linalg;
 mod nearest_mean;
 mod probe;
 mod profile;
+mod reconstruction;
+mod relearning;
+mod revival;
 pub mod signals;
+mod training;
 pub mod verdict;
+mod weights;
 
 use std::fmt::Debug;
 
@@ -226,6 +231,10 @@ pub const AUDITS: &[&dyn Audit] = &[
     &probe::Probe,
     &nearest_mean::NearestMean,
     &collateral::Collateral,
+    &relearning::Relearning,
+    &revival::Revival,
+    &reconstruction::Reconstruction,
+    &weights::Weights,
 ];
 
 #[cfg(test)]

@@ -96,6 +96,13 @@ impl AuditData {
         set.map_or(vec![], |s| (0..s.keep.len()).filter(|i| s.keep[*i]).collect())
     }
 
+    /// The samples behind the rows of [`CutFeatures::train`] or [`CutFeatures::test`], in order.
+    pub fn feature_samples(&self, part: PartName) -> Samples {
+        let kept = self.sets.iter().filter(|s| s.part == part).map(|s| s.samples.pick((0..s.keep.len()).filter(|i| s.keep[*i])));
+        // A task has a retain and a forget set.
+        kept.reduce(|all, next| all.followed_by(&next)).unwrap_or_else(|| unreachable!("no set"))
+    }
+
     /// The samples of a set, where the task has it.
     pub fn set(&self, role: Role, part: PartName) -> Option<&Samples> {
         self.sets.iter().find(|s| s.role == role && s.part == part).map(|s| &s.samples)
@@ -240,7 +247,7 @@ fn pass(model: &Classifier, map: &ClassMap, set: &Set, cuts: &mut [Stored], ctx:
 }
 
 /// Activations averaged over space to the largest square with at most [`MAX_FEATURES`] values, where they are wider.
-fn pooled(x: Tensor<4>) -> Tensor<4> {
+pub(super) fn pooled(x: Tensor<4>) -> Tensor<4> {
     let [_, c, h, w] = x.dims();
     if c * h * w <= MAX_FEATURES || h * w == 1 {
         return x;

@@ -104,6 +104,17 @@ impl Samples {
         Self { part: self.part.clone(), indices: (0..count).map(|i| self.indices[i * n / count]).collect() }
     }
 
+    /// The samples at `places` of this selection, in that order; a place may come more than once.
+    pub fn pick(&self, places: impl IntoIterator<Item = usize>) -> Self {
+        Self { part: self.part.clone(), indices: places.into_iter().map(|i| self.indices[i]).collect() }
+    }
+
+    /// This selection and behind it `other`, which must be of the same part; unlike in [`Samples::union`] the order stays.
+    pub fn followed_by(&self, other: &Self) -> Self {
+        assert!(Arc::ptr_eq(&self.part, &other.part), "a selection is of one part");
+        Self { part: self.part.clone(), indices: self.indices.iter().chain(other.indices.iter()).copied().collect() }
+    }
+
     /// This selection in two, disjoint and each in file order: the samples to train on, and `share` of all of them (at least one) held out.
     /// Which are held out is drawn from the stream `validation` of `seed`, whatever their class.
     ///

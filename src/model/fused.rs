@@ -149,4 +149,22 @@ mod tests {
             }
         }
     }
+
+    /// The image's gradient must not be left out where nothing else trains: what is drawn out of a model comes by it.
+    #[test]
+    fn the_gradient_of_the_input_alone_is_burns() {
+        let device = Device::flex();
+        for entry in ARCHITECTURES {
+            let input = [3, entry.min_side.max(9), entry.min_side.max(11)];
+            let net = Classifier::new(entry.name, input, 5, 1, &device).expect("a valid architecture").trainable(|_| false, true);
+            let x = images(2, input, &device.clone().autodiff()).require_grad();
+            let gradient = |fused: bool| {
+                let logits = if fused { net.logits(x.clone()) } else { plain(&net, x.clone()) };
+                floats(x.grad(&cross_entropy(logits, &[Some(Slot(1)), Some(Slot(4))]).backward()).expect("the image is tracked"))
+            };
+            let (ours, burns) = (gradient(true), gradient(false));
+            assert!(burns.iter().any(|v| *v != 0.0), "{}", entry.name);
+            close(entry.name, &ours, &burns);
+        }
+    }
 }

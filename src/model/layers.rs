@@ -36,6 +36,9 @@ pub enum LayerSpec {
     Residual(Vec<LayerSpec>, Vec<LayerSpec>),
 }
 
+/// Share of the last batch in a normalisation's running statistics (torch's default).
+pub const NORM_MOMENTUM: f64 = 0.1;
+
 /// A 3×3 convolution of stride 1 with bias.
 pub const fn conv3(out: usize) -> LayerSpec {
     LayerSpec::Conv { out, kernel: 3, stride: 1, bias: true }
@@ -121,7 +124,7 @@ impl LayerSpec {
                     .with_initializer(zeros)
                     .init(device),
             ),
-            Self::Norm => Layer::Norm(BatchNormConfig::new(input[0]).init(device)),
+            Self::Norm => Layer::Norm(BatchNormConfig::new(input[0]).with_momentum(NORM_MOMENTUM).init(device)),
             Self::Relu => Layer::Relu(Relu::new()),
             Self::MaxPool => Layer::MaxPool(MaxPool2dConfig::new([2, 2]).with_strides([2, 2]).init()),
             Self::GlobalAvgPool => Layer::GlobalAvgPool(AdaptiveAvgPool2dConfig::new([1, 1]).init()),

@@ -7,6 +7,7 @@
 //! | `layers` | the layers that stages are made of |
 //! | `fused` | a row of layers on the CPU as fused kernels |
 //! | `arch/` | the registry [`ARCHITECTURES`](arch::ARCHITECTURES), one architecture a file |
+//! | `statistics` | running statistics of given images |
 //! | `tensors` | named parameters and buffers: reading, writing, freezing, hashing |
 //! | `checkpoint` | safetensors files with metadata |
 
@@ -14,6 +15,7 @@ pub mod arch;
 pub mod checkpoint;
 mod fused;
 pub mod layers;
+mod statistics;
 pub mod tensors;
 
 use std::sync::Arc;
@@ -144,6 +146,29 @@ impl Classifier {
             })
             .collect();
         Ok(smaller.with_tensors(&values))
+    }
+
+    /// The classifier's stages, with running statistics of their own, under a head of `slots` rows that are all 0.
+    ///
+    /// # Errors
+    /// As [`Classifier::zeros`]; never for a classifier that exists.
+    pub fn with_blank_head(&self, slots: usize) -> Result<Self> {
+        let device = self.head.weight.val().device();
+        let blank = Self::zeros(&self.spec.architecture, self.spec.input, slots, &device)?;
+        let stages = self.tensors().into_iter().filter(|t| !t.name.starts_with("head.")).map(|t| (t.name, t.values)).collect();
+        Ok(blank.with_tensors(&stages))
+    }
+
+    /// A copy with the parameters and running statistics that `change(name, values)` makes of this one's. Unlike a clone's, its running
+    /// statistics are its own.
+    ///
+    /// # Errors
+    /// As [`Classifier::zeros`]; never for a classifier that exists.
+    pub fn copy_with(&self, change: impl Fn(&str, Vec<f32>) -> Vec<f32>) -> Result<Self> {
+        let device = self.head.weight.val().device();
+        let blank = Self::zeros(&self.spec.architecture, self.spec.input, self.spec.slots, &device)?;
+        let values = self.tensors().into_iter().map(|t| (t.name.clone(), change(&t.name, t.values))).collect();
+        Ok(blank.with_tensors(&values))
     }
 
     /// The head: weight F×K, bias K.
