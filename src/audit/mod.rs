@@ -10,9 +10,14 @@ mod confidence;
 mod confusion;
 mod hiding;
 pub mod linalg;
+mod lira;
+pub mod membership;
+mod mia_nn;
 mod nearest_mean;
+mod pair_leak;
 mod probe;
 mod profile;
+mod rmia;
 pub mod signals;
 pub mod verdict;
 
@@ -184,6 +189,11 @@ pub const AUDITS: &[&dyn Audit] = &[
     &profile::Profile,
     &probe::Probe,
     &nearest_mean::NearestMean,
+    &membership::Membership,
+    &lira::Lira,
+    &rmia::Rmia,
+    &mia_nn::MiaNn,
+    &pair_leak::PairLeak,
 ];
 
 #[cfg(test)]

@@ -1,0 +1,161 @@
+//! Attacks on membership and the figures that say how good they are; shared by the audits of this family.
+
+use rand::seq::SliceRandom;
+
+use crate::audit::Measured;
+use crate::rng;
+use crate::stats::logistic;
+use crate::stats::roc::{Auc, Roc};
+use crate::summary::{Axis, Content, Exhibit};
+
+/// Parts of cross-fitting.
+pub const FOLDS: usize = 5;
+/// Areas closer than this to the oracles' don't matter: a few percent of the way from chance to certainty, and about the standard error that an
+/// area has with some hundred samples on a side.
+pub const AUC_TOLERANCE: f64 = 0.02;
+/// The same for true-positive rates at low false-positive rates, which are a few percent themselves.
+const TPR_TOLERANCE: f64 = 0.02;
+/// False positives that a level must allow for its true-positive rate to be judged: with fewer, one sample more or less moves the threshold too far.
+const JUDGED_FALSE_POSITIVES: f64 = 10.0;
+/// False-positive rates and their names.
+const LEVELS: [(f64, &str); 2] = [(0.01, "1pct"), (0.001, "01pct")];
+/// Most points of a drawn curve.
+const DRAWN: usize = 200;
+
+/// How an attack did.
+#[derive(Debug, Clone)]
+pub struct Attack {
+    /// Area under the curve.
+    pub auc: Auc,
+    /// The curve over all samples.
+    pub roc: Roc,
+}
+
+/// What came of an attack.
+#[derive(Debug, Clone)]
+pub enum Outcome {
+    /// It could be made.
+    Done(Attack),
+    /// There is too little to make it with.
+    Undefined,
+    /// The model's answers hold NaN or infinity.
+    Diverged,
+}
+
+impl Outcome {
+    /// A figure of the attack; NaN, which a figure takes for diverged, where the model's answers are.
+    pub fn value(&self, of: impl Fn(&Attack) -> Option<f64>) -> Option<f64> {
+        match self {
+            Self::Done(attack) => of(attack),
+            Self::Undefined => None,
+            Self::Diverged => Some(f64::NAN),
+        }
+    }
+
+    /// The area under the curve.
+    pub fn auc(&self) -> Option<f64> {
+        self.value(|a| Some(a.auc.value))
+    }
+}
+
+/// An attack that accepts samples whose score is above a threshold.
+pub fn threshold(members: &[f64], others: &[f64]) -> Outcome {
+    if members.iter().chain(others).any(|s| !s.is_finite()) {
+        return Outcome::Diverged;
+    }
+    Roc::of(members, others).map_or(Outcome::Undefined, |roc| Outcome::Done(Attack { auc: roc.auc(), roc }))
+}
+
+/// Parts for cross-fitting: the two sides are shuffled and dealt out one by one, so that every part has its share of both. Members first.
+/// All models of a run with the same seed get the same parts.
+pub fn folds(members: usize, others: usize, seed: u64) -> Vec<usize> {
+    let side = |count: usize, index: u64| {
+        let mut order: Vec<usize> = (0..count).collect();
+        order.shuffle(&mut rng::stream(seed, "membership folds", index));
+        let mut fold = vec![0; count];
+        order.into_iter().enumerate().for_each(|(turn, i)| fold[i] = turn % FOLDS);
+        fold
+    };
+    [side(members, 0), side(others, 1)].concat()
+}
+
+/// An attack by logistic regression on rows of D signals, fitted on four fifths of both sides and scoring the last fifth, in turn. The two sides
+/// weigh a half each however many samples they have. Undefined with fewer than [`FOLDS`] samples on a side.
+pub fn regression(members: &[Vec<f64>], others: &[Vec<f64>], seed: u64) -> Outcome {
+    let rows = [members, others].concat();
+    let is_member: Vec<bool> = (0..rows.len()).map(|i| i < members.len()).collect();
+    cross_fitted(&rows, &is_member, &folds(members.len(), others.len(), seed))
+}
+
+/// The same with given parts. Undefined where a part lacks a side.
+///
+/// The area is the mean over the parts, by number of pairs: only scores of one and the same regression are compared. (Over all samples at once it
+/// would be biased, see Forman & Scholz, SIGKDD Explorations 12, 2010.) Its standard error takes the regressions as given. The curve has to
+/// put all parts together, since one part alone can't resolve low rates; weighing the sides equally keeps the parts' scores comparable.
+pub fn cross_fitted(rows: &[Vec<f64>], positive: &[bool], parts: &[usize]) -> Outcome {
+    if rows.iter().flatten().any(|v| !v.is_finite()) {
+        return Outcome::Diverged;
+    }
+    let both = |part| [false, true].iter().all(|side| (0..rows.len()).any(|i| parts[i] == part && positive[i] == *side));
+    if !(0..FOLDS).all(both) {
+        return Outcome::Undefined;
+    }
+    let Some(scores) = logistic::cross_fitted(rows, positive, parts) else { return Outcome::Undefined };
+    let pick = |side: bool, part: Option<usize>| -> Vec<f64> {
+        (0..rows.len()).filter(|i| positive[*i] == side && part.is_none_or(|p| parts[*i] == p)).map(|i| scores[i]).collect()
+    };
+    let Some(roc) = Roc::of(&pick(true, None), &pick(false, None)) else { return Outcome::Undefined };
+    let (mut pairs, mut sum, mut variance) = (0.0, 0.0, Some(0.0));
+    for part in 0..FOLDS {
+        let (members, others) = (pick(true, Some(part)), pick(false, Some(part)));
+        let weight = (members.len() * others.len()) as f64;
+        let Some(auc) = Roc::of(&members, &others).map(|r| r.auc()) else { return Outcome::Undefined };
+        pairs += weight;
+        sum += weight * auc.value;
+        variance = variance.zip(auc.se).map(|(v, se)| v + (weight * se).powi(2));
+    }
+    Outcome::Done(Attack { auc: Auc { value: sum / pairs, se: variance.map(|v| v.sqrt() / pairs) }, roc })
+}
+
+/// `NAMEauc`, `NAMEauc_se`, and `NAMEtpr_at_1pct_fpr`, `NAMEtpr_at_01pct_fpr` with the ends of their 95 % intervals (`_low`, `_high`). Intervals and
+/// standard errors are shown, not judged; so are true-positive rates at levels that allow fewer than ten false positives.
+pub fn figures(name: &str, outcome: &Outcome, non_members: usize) -> Vec<Measured> {
+    let mut out = vec![
+        Measured::new(format!("{name}auc"), outcome.auc(), "fraction", AUC_TOLERANCE),
+        Measured::new(format!("{name}auc_se"), outcome.value(|a| a.auc.se), "fraction", AUC_TOLERANCE).descriptive(),
+    ];
+    for (level, percent) in LEVELS {
+        let figure = |suffix: &str, value| Measured::new(format!("{name}tpr_at_{percent}_fpr{suffix}"), value, "fraction", TPR_TOLERANCE);
+        let rate = figure("", outcome.value(|a| Some(a.roc.tpr_at(level)?.value)));
+        let judged = level * non_members as f64 >= JUDGED_FALSE_POSITIVES - 1e-9;
+        out.push(if judged { rate } else { rate.descriptive() });
+        out.push(figure("_low", outcome.value(|a| Some(a.roc.tpr_at(level)?.low))).descriptive());
+        out.push(figure("_high", outcome.value(|a| Some(a.roc.tpr_at(level)?.high))).descriptive());
+    }
+    out
+}
+
+/// The curve with logarithmic axes, where low false-positive rates can be seen (Carlini et al. 2022); none where there is no attack.
+pub fn exhibit(audit: &str, title: &str, note: &str, outcome: &Outcome) -> Option<Exhibit> {
+    let Outcome::Done(attack) = outcome else { return None };
+    let axis = |label: &str| Axis { label: label.to_string(), log: true };
+    let content = Content::Curve { x: axis("false-positive rate"), y: axis("true-positive rate"), points: thinned(&attack.roc.points()) };
+    Some(Exhibit { audit: audit.to_string(), title: title.to_string(), note: note.to_string(), content })
+}
+
+/// Of the points with positive rates, the highest at each false-positive rate; at most about [`DRAWN`], spread evenly by the rate's logarithm.
+fn thinned(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let mut best: Vec<(f64, f64)> = Vec::new();
+    for p in points.iter().filter(|p| p.0 > 0.0 && p.1 > 0.0) {
+        match best.last_mut().filter(|last| last.0 == p.0) {
+            Some(last) => *last = *p,
+            None => best.push(*p),
+        }
+    }
+    let Some(first) = best.first().map(|p| p.0) else { return best };
+    // Each gets the number of its place; the first of every place stays, and the end.
+    let places = |x: f64| if first < 1.0 { ((x / first).ln() / (1.0 / first).ln() * (DRAWN - 1) as f64) as usize } else { 0 };
+    let end = best.len() - 1;
+    let keep: Vec<bool> = (0..best.len()).map(|i| i == 0 || i == end || places(best[i].0) != places(best[i - 1].0)).collect();
+    best.into_iter().zip(keep).filter(|(_, k)| *k).map(|(p, _)| p).collect()
+}
