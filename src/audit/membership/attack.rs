@@ -159,3 +159,72 @@ fn thinned(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     let keep: Vec<bool> = (0..best.len()).map(|i| i == 0 || i == end || places(best[i].0) != places(best[i - 1].0)).collect();
     best.into_iter().zip(keep).filter(|(_, k)| *k).map(|(p, _)| p).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use rand::RngExt;
+
+    use super::*;
+
+    fn noise(n: usize, shift: f64, index: u64) -> Vec<Vec<f64>> {
+        let mut rng = rng::stream(11, "test", index);
+        (0..n).map(|_| vec![rng.random_range(-1.0..1.0) + shift, rng.random_range(-1.0..1.0)]).collect()
+    }
+
+    #[test]
+    fn each_part_has_its_share_of_both_sides_and_models_share_parts() {
+        let parts = folds(23, 11, 4);
+        assert_eq!(parts.len(), 34);
+        for part in 0..FOLDS {
+            let count = |range: std::ops::Range<usize>| parts[range].iter().filter(|p| **p == part).count();
+            assert!((4..=5).contains(&count(0..23)) && (2..=3).contains(&count(23..34)));
+        }
+        assert_eq!(parts, folds(23, 11, 4));
+        assert_ne!(parts, folds(23, 11, 5));
+    }
+
+    #[test]
+    fn a_regression_on_nothing_is_at_chance_and_on_something_is_not() {
+        // Twenty small samples: a biased area would show in their mean, whose standard deviation is about √((30+20)/(12·30·20))/√20 = 0.02.
+        let chance: Vec<f64> = (0..20).map(|i| regression(&noise(30, 0.0, 2 * i), &noise(20, 0.0, 2 * i + 1), i).auc().expect("defined")).collect();
+        let mean = crate::stats::mean(&chance);
+        assert!((mean - 0.5).abs() < 0.06, "{mean}");
+        // Uniform of width 2 shifted by 1: P(X + 1 > Y) = 1 − ½·½² = 7/8.
+        let Outcome::Done(attack) = regression(&noise(600, 1.0, 0), &noise(400, 0.0, 1), 0) else { panic!("defined") };
+        let se = attack.auc.se.expect("defined");
+        assert!((attack.auc.value - 0.875).abs() < 4.0 * se && se < 0.02, "{:?}", attack.auc);
+        assert!((attack.auc.value - attack.roc.auc().value).abs() < 0.01, "parts compared and parts pooled agree");
+    }
+
+    #[test]
+    fn members_that_stand_out_downwards_are_found_too() {
+        let found = regression(&noise(200, -2.0, 0), &noise(200, 0.0, 1), 0).auc().expect("defined");
+        assert!(found > 0.99, "{found}");
+    }
+
+    #[test]
+    fn low_rates_are_judged_only_where_ten_false_positives_are_allowed() {
+        let judged = |others: usize| -> Vec<String> {
+            let outcome = threshold(&vec![1.0; 20], &vec![0.0; others]);
+            figures("", &outcome, others).into_iter().filter(|f| f.tolerance.is_some()).map(|f| f.metric).collect()
+        };
+        assert_eq!(judged(999), ["auc"]);
+        assert_eq!(judged(1000), ["auc", "tpr_at_1pct_fpr"]);
+        assert_eq!(judged(10_000), ["auc", "tpr_at_1pct_fpr", "tpr_at_01pct_fpr"]);
+    }
+
+    #[test]
+    fn the_drawn_curve_keeps_its_ends_and_is_short() {
+        let score = |n: usize| (0..n).map(|i| ((i * 7919) % n) as f64).collect::<Vec<f64>>();
+        let outcome = threshold(&score(6000).iter().map(|s| s / 5.0).collect::<Vec<_>>(), &score(1000));
+        let Some(Exhibit { content: Content::Curve { points, .. }, .. }) = exhibit("a", "t", "n", &outcome) else { panic!("a curve") };
+        assert!(points.len() > 50 && points.len() <= DRAWN + 1, "{}", points.len());
+        assert_eq!((points[0].0, points.last().copied()), (0.001, Some((1.0, 1.0))));
+        assert!(points.windows(2).all(|w| w[0].0 < w[1].0 && w[0].1 <= w[1].1));
+        assert!(exhibit("a", "t", "n", &Outcome::Undefined).is_none());
+        // One non-member: its only rate is 1.
+        let one = threshold(&[1.0], &[0.0]);
+        let Some(Exhibit { content: Content::Curve { points, .. }, .. }) = exhibit("a", "t", "n", &one) else { panic!("a curve") };
+        assert_eq!(points, [(1.0, 1.0)]);
+    }
+}
