@@ -10,9 +10,9 @@ use crate::summary::{Axis, Content, Exhibit};
 
 /// Parts of cross-fitting.
 pub const FOLDS: usize = 5;
-/// Areas closer than this to the oracles' don't matter: a few percent of the way from chance to certainty, and about the standard error that an
-/// area has with some hundred samples on a side.
-pub const AUC_TOLERANCE: f64 = 0.02;
+/// Areas closer than this to the oracles' don't matter. It is what eight retrained models differ by among themselves (mnist-mini: sd 0.02 to 0.03; three
+/// oracles alone often show less by luck), and a fifth of what sets the original apart there.
+pub const AUC_TOLERANCE: f64 = 0.03;
 /// The same for true-positive rates at low false-positive rates, which are a few percent themselves.
 const TPR_TOLERANCE: f64 = 0.02;
 /// False positives that a level must allow for its true-positive rate to be judged: with fewer, one sample more or less moves the threshold too far.
@@ -29,6 +29,8 @@ pub struct Attack {
     pub auc: Auc,
     /// The curve over all samples.
     pub roc: Roc,
+    /// Mean of the shares of both sides that are on the right side of even odds; none for thresholds, which have no natural place.
+    pub balanced_accuracy: Option<f64>,
 }
 
 /// What came of an attack.
@@ -63,7 +65,7 @@ pub fn threshold(members: &[f64], others: &[f64]) -> Outcome {
     if members.iter().chain(others).any(|s| !s.is_finite()) {
         return Outcome::Diverged;
     }
-    Roc::of(members, others).map_or(Outcome::Undefined, |roc| Outcome::Done(Attack { auc: roc.auc(), roc }))
+    Roc::of(members, others).map_or(Outcome::Undefined, |roc| Outcome::Done(Attack { auc: roc.auc(), roc, balanced_accuracy: None }))
 }
 
 /// Parts for cross-fitting: the two sides are shuffled and dealt out one by one, so that every part has its share of both. Members first.
@@ -114,7 +116,14 @@ pub fn cross_fitted(rows: &[Vec<f64>], positive: &[bool], parts: &[usize]) -> Ou
         sum += weight * auc.value;
         variance = variance.zip(auc.se).map(|(v, se)| v + (weight * se).powi(2));
     }
-    Outcome::Done(Attack { auc: Auc { value: sum / pairs, se: variance.map(|v| v.sqrt() / pairs) }, roc })
+    // A score of exactly 0 says nothing, so it is half right.
+    let right = |side: bool| {
+        let scores = pick(side, None);
+        let hits = scores.iter().map(|s| if *s == 0.0 { 0.5 } else { f64::from(u8::from((*s > 0.0) == side)) }).sum::<f64>();
+        hits / scores.len() as f64
+    };
+    let balanced_accuracy = Some((right(true) + right(false)) / 2.0);
+    Outcome::Done(Attack { balanced_accuracy, auc: Auc { value: sum / pairs, se: variance.map(|v| v.sqrt() / pairs) }, roc })
 }
 
 /// `NAMEauc`, `NAMEauc_se`, and `NAMEtpr_at_1pct_fpr`, `NAMEtpr_at_01pct_fpr` with the ends of their 95 % intervals (`_low`, `_high`). Intervals and
