@@ -1,4 +1,7 @@
-//! Statistics in plain f64, no tensors: softmax outputs, divergences, covariances, means with deviations.
+//! Statistics in plain f64, no tensors: softmax outputs, divergences, covariances, means with deviations, ROC curves, logistic regression.
+
+pub mod logistic;
+pub mod roc;
 
 pub mod divergence;
 pub mod rank;

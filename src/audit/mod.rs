@@ -14,12 +14,17 @@ mod confusion;
 mod fixture;
 mod hiding;
 pub mod linalg;
+mod lira;
+pub mod membership;
+mod mia_nn;
 mod nearest_mean;
+mod pair_leak;
 mod probe;
 mod profile;
 mod reconstruction;
 mod relearning;
 mod revival;
+mod rmia;
 pub mod signals;
 mod training;
 pub mod verdict;
@@ -235,6 +240,11 @@ pub const AUDITS: &[&dyn Audit] = &[
     &revival::Revival,
     &reconstruction::Reconstruction,
     &weights::Weights,
+    &membership::Membership,
+    &lira::Lira,
+    &rmia::Rmia,
+    &mia_nn::MiaNn,
+    &pair_leak::PairLeak,
 ];
 
 #[cfg(test)]
