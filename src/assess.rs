@@ -69,6 +69,7 @@ pub fn assess(models: &[Finished], task: &SwapTask, dataset: &Dataset, context: 
         }) as Job<'_, (Figures, ModelOutput)>
     });
     let (figures, outputs): (Vec<Figures>, Vec<ModelOutput>) = side_by_side(jobs.collect())?.into_iter().unzip();
+    let figures = with_derived(figures);
     let (scores, verdict) = verdict::judge(&figures);
     let agreement = oracle_agreement(models, &signals);
     let mut warnings = Vec::new();
@@ -114,6 +115,21 @@ fn audited(subject: &Subject<'_>, ctx: &mut Context) -> Result<(Vec<(&'static st
         exhibits.extend(found.exhibits);
     }
     Ok((figures, exhibits))
+}
+
+/// Every model's figures with those that audits derive from all models', each behind its audit's others or, where it has none, at its place in
+/// [`AUDITS`].
+fn with_derived(measured: Vec<Figures>) -> Vec<Figures> {
+    let of = |me: &Figures| {
+        let mut figures = Vec::new();
+        for audit in AUDITS {
+            let derived = audit.derive(me, &measured);
+            figures.extend(me.figures.iter().filter(|(name, _)| *name == audit.name()).cloned());
+            figures.extend(derived.into_iter().map(|m| (audit.name(), Measured { family: m.family.or(Some(audit.family())), ..m })));
+        }
+        Figures { figures, ..me.clone() }
+    };
+    measured.iter().map(of).collect()
 }
 
 /// Retain accuracy by which oracles may fall behind the original before their band is doubted.

@@ -6,13 +6,20 @@
 //! To add one: a file with a unit struct, its `impl Audit`; one `mod` line and one line in [`AUDITS`] here.
 
 mod accuracy;
+pub mod calibration;
+mod cka;
 mod confidence;
 mod confusion;
 mod hiding;
+mod idi;
 pub mod linalg;
+mod mlp_probe;
 mod nearest_mean;
+pub mod network;
 mod probe;
 mod profile;
+mod prototype;
+pub mod shares;
 pub mod signals;
 pub mod verdict;
 
@@ -23,6 +30,7 @@ use crate::data::{ClassMap, Slot, SwapTask};
 use crate::error::Result;
 use crate::model::Classifier;
 use crate::summary::{Better, Exhibit, Family, ModelKind};
+use verdict::Figures;
 
 pub use confusion::output as model_output;
 pub use signals::{AuditData, CutFeatures, Features, PartName, Signals};
@@ -173,6 +181,13 @@ pub trait Audit: Debug + Send + Sync {
     fn measure_cut(&self, _subject: &Subject<'_>, _cut: &CutFeatures, _ctx: &mut Context) -> Result<Findings> {
         Ok(Findings::default())
     }
+
+    /// The figures that follow from what has been measured of all models, for those that need the others' figures and not their features:
+    /// called once for every model `me` when every audit has measured every model, and before anything is judged. `all` are all models of the run
+    /// with all their measured figures, `me` among them; figures that other audits derive are not there yet.
+    fn derive(&self, _me: &Figures, _all: &[Figures]) -> Vec<Measured> {
+        vec![]
+    }
 }
 
 /// Every audit.
@@ -184,6 +199,10 @@ pub const AUDITS: &[&dyn Audit] = &[
     &profile::Profile,
     &probe::Probe,
     &nearest_mean::NearestMean,
+    &mlp_probe::MlpProbe,
+    &idi::Idi,
+    &cka::Cka,
+    &prototype::Prototype,
 ];
 
 #[cfg(test)]
