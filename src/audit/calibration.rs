@@ -83,7 +83,8 @@ mod tests {
     fn normals(n: usize, mean: f64, sd: f64, seed: u64) -> (Features, Vec<bool>) {
         let mut rng = rng::stream(seed, "test", 0);
         let old: Vec<bool> = (0..n).map(|i| i % 3 == 0).collect();
-        let mut normal = || (-2.0 * rng.random_range(f64::MIN_POSITIVE..1.0).ln()).sqrt() * (std::f64::consts::TAU * rng.random_range(0.0..1.0f64)).cos();
+        let mut normal =
+            || (-2.0 * rng.random_range(f64::MIN_POSITIVE..1.0).ln()).sqrt() * (std::f64::consts::TAU * rng.random_range(0.0..1.0f64)).cos();
         let values = old.iter().map(|o| if *o { mean + sd * normal() } else { normal() } as f32).collect();
         (Features { values, width: 1 }, old)
     }

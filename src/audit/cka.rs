@@ -29,8 +29,9 @@ const OLD: usize = 400;
 const REST: usize = 600;
 /// Nearest neighbours, as in Huh et al. 2024.
 const NEIGHBOURS: usize = 10;
-/// Pairs of independent trainings lie between 0.5 and 1 by either figure.
-const TOLERANCE: f64 = 0.02;
+/// Half of what the demo's original lies below its oracles before the head. Any two oracles' means share a pair of oracles, so that their deviation
+/// understates how far a further one may lie, most of all with three of them; a tolerance of a point or two would fail exactly retrained models.
+const TOLERANCE: f64 = 0.05;
 
 impl Audit for Cka {
     fn name(&self) -> &'static str {

@@ -16,7 +16,7 @@ use crate::summary::{Family, ModelKind};
 /// information on a class prior of one half (see [`super::calibration::Calibration::information`]). Nothing is clamped at 0.
 ///
 /// Undefined without original or with fewer than two oracles, and where ID(o) is not above 2·sd·√(1+1/n), the oracles' own spread: where the
-/// original knows no more than retrained models do, there is no yardstick. Oracles are compared with the others.
+/// original knows no more than retrained models do, there is no yardstick. An oracle's ID is to the others' mean, its yardstick that of all.
 #[derive(Debug)]
 pub struct Idi;
 
@@ -67,12 +67,18 @@ fn compared(me: &Figures, all: &[Figures], audit: &str, metric: &str) -> (Option
         let cuts = by_cut(of, audit, metric)?;
         cuts.iter().map(|c| c.0).eq(mine.iter().map(|c| c.0)).then(|| cuts.iter().map(|c| c.1).sum())
     };
-    let oracles: Option<Vec<f64>> = all.iter().filter(|m| m.kind == ModelKind::Oracle && m.model != me.model).map(total).collect();
-    let Some(oracles) = oracles.filter(|o| !o.is_empty()) else { return (None, None) };
-    let difference = |total: f64| total - stats::mean(&oracles);
-    let mine = total(me).map(difference);
-    let original = all.iter().find(|m| m.kind == ModelKind::Original).and_then(total).map(difference);
-    let noise = stats::sd(&oracles).map(|sd| 2.0 * sd * (1.0 + 1.0 / oracles.len() as f64).sqrt());
+    let oracles: Option<Vec<(bool, f64)>> =
+        all.iter().filter(|m| m.kind == ModelKind::Oracle).map(|m| Some((m.model == me.model, total(m)?))).collect();
+    let Some(oracles) = oracles else { return (None, None) };
+    let of = |others_only: bool| oracles.iter().filter(|(is_me, _)| !(others_only && *is_me)).map(|(_, t)| *t).collect::<Vec<f64>>();
+    let (others, every) = (of(true), of(false));
+    if others.is_empty() {
+        return (None, None);
+    }
+    let mine = total(me).map(|t| t - stats::mean(&others));
+    // One yardstick for all models, by all oracles: without the oracle under audit its spread would be a matter of luck.
+    let original = all.iter().find(|m| m.kind == ModelKind::Original).and_then(total).map(|t| t - stats::mean(&every));
+    let noise = stats::sd(&every).map(|sd| 2.0 * sd * (1.0 + 1.0 / every.len() as f64).sqrt());
     let yardstick = original.zip(noise).filter(|(o, noise)| o > noise).map(|(o, _)| o);
     (mine.zip(yardstick).map(|(m, o)| m / o), mine)
 }
@@ -110,8 +116,8 @@ mod tests {
         assert!((index(0) - 1.0).abs() < 1e-12);
         assert!((index(4) - 0.5).abs() < 1e-12, "(.80 − .70)/.20");
         assert!((index(5) + 0.5).abs() < 1e-12, "(.60 − .70)/.20: not clamped");
-        // An oracle beside the other two: mean .705, (.69 − .705)/(.90 − .705)
-        assert!((index(1) + 0.015 / 0.195).abs() < 1e-12);
+        // An oracle beside the other two, by the yardstick of all: mean .705, (.69 − .705)/(.90 − .70)
+        assert!((index(1) + 0.015 / 0.2).abs() < 1e-12);
         assert_eq!(value(&Idi.derive(&all[4], &all), "idi_mlp"), None, "no network was trained");
     }
 
@@ -131,6 +137,7 @@ mod tests {
         assert_eq!(index(&all), None, "one oracle has no spread");
         all[3].kind = ModelKind::Subject;
         assert_eq!(difference(&all), None, "no oracle");
+        assert_eq!(value(&Idi.derive(&run()[1], &run()[..2]), "information_difference"), None, "an oracle alone has none to compare with");
         let mut all = run();
         all[2].figures[1].1.value = None;
         assert_eq!(difference(&all), None, "an oracle that diverged");

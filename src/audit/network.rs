@@ -9,7 +9,7 @@ use super::calibration::Calibration;
 use super::signals::Features;
 use crate::kernels::optimiser::adam_in_place;
 use crate::optimiser::{OptimiserKind, adam_step};
-use crate::rng;
+use crate::{rng, stats};
 
 /// Hidden units.
 const HIDDEN: usize = 64;
@@ -29,6 +29,8 @@ const LOOK: usize = 10;
 const PATIENCE: usize = 4;
 /// One row of each side in this many is held out.
 const HELD_OUT: usize = 5;
+/// Fewest held-out rows of either side that say when to stop; with fewer, all steps are taken.
+const FEWEST_HELD: usize = 10;
 
 /// D features → [`HIDDEN`] ReLU units → a score: old class where it is above 0.
 #[derive(Debug, Clone, PartialEq)]
@@ -174,7 +176,7 @@ fn split_mut(values: &mut [f32], width: usize) -> [&mut [f32]; 4] {
 /// `mlp probe` number `draw` of `seed`. Each side must have [`super::shares::FEWEST`] rows, and the features must be finite.
 ///
 /// One row in [`HELD_OUT`] of each side is held out: training keeps the weights that had the lowest loss there, and stops once that has not
-/// fallen at [`PATIENCE`] looks; scores are calibrated there. Test samples play no part.
+/// fallen at [`PATIENCE`] looks, unless the rows held out are too few to tell; scores are calibrated there. Test samples play no part.
 pub fn train(x: &Features, rows: &[usize], y: &[bool], seed: u64, draw: u64) -> Trained {
     let mut rng = rng::stream(seed, "mlp probe", draw);
     let (mut fit, mut held) = (Vec::new(), Vec::new());
@@ -194,6 +196,7 @@ pub fn train(x: &Features, rows: &[usize], y: &[bool], seed: u64, draw: u64) -> 
     let per_pass = n.div_ceil(BATCH);
     let steps = STEPS.min(PASSES * per_pass);
     let look = per_pass.max(LOOK);
+    let telling = [true, false].iter().all(|side| held.y.iter().filter(|y| *y == side).count() >= FEWEST_HELD);
     let mut best = (network.loss(&held), network.clone(), 0);
     let mut order: Vec<usize> = (0..n).collect();
     for step in 0..steps {
@@ -208,9 +211,9 @@ pub fn train(x: &Features, rows: &[usize], y: &[bool], seed: u64, draw: u64) -> 
         let rate = RATE * 0.5 * (1.0 + (std::f64::consts::PI * step as f64 / steps as f64).cos());
         let constants = adam_step(OptimiserKind::AdamW, DECAY, rate, step as i32 + 1);
         adam_in_place(constants, &mut network.values, &gradient, &mut first, &mut second);
-        if (step + 1) % look == 0 || step + 1 == steps {
+        if telling && (step + 1) % look == 0 || step + 1 == steps {
             let loss = network.loss(&held);
-            if loss < best.0 {
+            if loss < best.0 || !telling {
                 best = (loss, network.clone(), step);
             } else if step - best.2 >= PATIENCE * look {
                 break;
@@ -222,17 +225,21 @@ pub fn train(x: &Features, rows: &[usize], y: &[bool], seed: u64, draw: u64) -> 
     Trained { calibration: Calibration::fit(&scores, &held.y), network: network.on_raw(&centre, &scale) }
 }
 
-/// Mean of each feature over the rows, and one over its deviation: 0 for a feature that is constant there, which then is not read.
+/// Mean of each feature over the rows, and what centred features are multiplied with: 1/√(its variance + the mean variance of all features).
+///
+/// A feature that hardly varies over these rows is not blown up, as it would be by its own deviation alone: a unit that is silent on nearly
+/// all training rows would then shout on a test row. Constant features are not read where all are.
 fn standard(x: &Features, rows: &[usize]) -> [Vec<f32>; 2] {
     let (n, d) = (rows.len() as f64, x.width);
-    let (mut mean, mut square) = (vec![0.0f64; d], vec![0.0f64; d]);
+    let (mut mean, mut variance) = (vec![0.0f64; d], vec![0.0f64; d]);
     for i in rows {
         mean.iter_mut().zip(x.row(*i)).for_each(|(m, v)| *m += f64::from(*v) / n);
     }
     for i in rows {
-        square.iter_mut().zip(&mean).zip(x.row(*i)).for_each(|((s, m), v)| *s += (f64::from(*v) - m).powi(2) / n);
+        variance.iter_mut().zip(&mean).zip(x.row(*i)).for_each(|((s, m), v)| *s += (f64::from(*v) - m).powi(2) / n);
     }
-    let scale = mean.iter().zip(&square).map(|(m, s)| if s.sqrt() > 1e-6 * m.abs() { 1.0 / s.sqrt() } else { 0.0 } as f32).collect();
+    let level = stats::mean(&variance);
+    let scale = variance.iter().map(|v| if level > 0.0 { (v + level).powf(-0.5) } else { 0.0 } as f32).collect();
     [mean.into_iter().map(|m| m as f32).collect(), scale]
 }
 

@@ -76,12 +76,7 @@ impl Order {
 /// `NAME` (all training activations), `NAME_10pct` and `NAME_1pct` at a cut: the mean over the draws of `accuracy`, which is given the training
 /// rows to fit on and the number of the draw. Undefined where a share leaves fewer than [`FEWEST`] of the old class or of the others;
 /// diverged where the model's features are.
-pub fn accuracies(
-    name: &str,
-    data: &AuditData,
-    cut: &CutFeatures,
-    mut accuracy: impl FnMut(&[usize], u64) -> Result<f64>,
-) -> Result<Vec<Measured>> {
+pub fn accuracies(name: &str, data: &AuditData, cut: &CutFeatures, mut accuracy: impl FnMut(&[usize], u64) -> Result<f64>) -> Result<Vec<Measured>> {
     let classes = data.feature_classes(PartName::Train);
     let most = SHARES.iter().map(|s| s.draws).max().unwrap_or(0);
     let orders: Vec<Order> = (0..most).map(|draw| Order::drawn(&classes, data.old(), data.seed, draw)).collect();

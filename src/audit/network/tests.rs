@@ -9,7 +9,7 @@ fn ring(n: usize, width: usize, seed: u64) -> (Features, Vec<bool>) {
     let mut values = Vec::with_capacity(n * width);
     for o in &old {
         let (angle, radius) = (rng.random_range(0.0..std::f32::consts::TAU), if *o { 0.3 } else { 1.0 } + rng.random_range(-0.2..0.2f32));
-        values.extend([100.0 + radius * angle.cos(), 1e-3 * radius * angle.sin()]);
+        values.extend([100.0 + radius * angle.cos(), -5.0 + radius * angle.sin()]);
         values.extend((2..width).map(|_| rng.random_range(-1.0..1.0f32)));
     }
     (Features { values, width }, old)
