@@ -12,7 +12,7 @@ use unlearn::data::{Dataset, Labelled, Needs, Role, SwapTask, View};
 use unlearn::error::{Error, Result};
 use unlearn::method::{self, METHODS, Method};
 use unlearn::model::Classifier;
-use unlearn::summary::ModelKind;
+use unlearn::summary::{Family, ModelKind};
 use unlearn::train;
 
 const ROLES: [Role; 3] = [Role::Retain, Role::Forget, Role::Learn];
@@ -118,6 +118,31 @@ fn every_audit(learn: bool) {
             let of_oracle: BTreeSet<_> = figures(a, 1).into_iter().map(|f| (f.metric, f.cut)).collect();
             assert_eq!(seen, of_oracle, "{at}: other figures than on an oracle");
         }
+    }
+}
+
+/// A method may diverge; that is a finding, not a failure of the run.
+#[test]
+fn figures_of_features_that_diverged_say_so() {
+    let dataset = blobs();
+    let task = task(&dataset, true);
+    let data = AuditData::new(task.clone(), 0).unwrap();
+    let ctx = |name: &str| context(name, &dataset, 1);
+    let oracle = trained("oracle-1", "mlp", &dataset, &task.after, 1);
+    let broken = oracle.clone().rewrite(|name, _, current| (!name.starts_with("head")).then(|| current().iter().map(|_| f32::NAN).collect()));
+    let signals = [&broken, &oracle].map(|m| Signals::of(m, &task.after, &data, &ctx("model")).unwrap());
+    let peer = |name, kind, model, signals| Peer { name, kind, model, map: &task.after, signals };
+    let subject = Subject {
+        me: peer("broken", ModelKind::Method, &broken, &signals[0]),
+        data: &data,
+        original: None,
+        oracles: vec![peer("oracle-1", ModelKind::Oracle, &oracle, &signals[1])],
+    };
+    for audit in AUDITS.iter().filter(|a| a.family() == Family::Features && a.name() != "idi") {
+        let last = signals[0].cut(signals[0].cut_count() - 1).unwrap();
+        let figures = audit.measure_cut(&subject, &last, &mut ctx("broken")).unwrap_or_else(|e| panic!("{}: {e}", audit.name())).figures;
+        let diverged = figures.iter().filter(|f| f.tolerance.is_some()).all(|f| f.value.is_none());
+        assert!(diverged && figures.iter().any(|f| f.diverged), "{}: {figures:?}", audit.name());
     }
 }
 

@@ -51,10 +51,12 @@ pub struct Fit {
 pub struct Factored {
     weights: Vec<f64>,
     mean: Vec<f64>,
+    /// Centred rows, each times the root of its weight, D×N.
+    rows: Mat<f64>,
     /// Eigenvalues of C that are not 0, and their eigenvectors, D×r.
     values: Vec<f64>,
     vectors: Mat<f64>,
-    /// Centred and weighted rows in the eigenvectors' coordinates, N×r.
+    /// The rows in the eigenvectors' coordinates, N×r.
     turned: Mat<f64>,
     /// λ·tr(C)/D by λ.
     penalties: Vec<f64>,
@@ -94,22 +96,20 @@ impl Factored {
         let first = (0..size).find(|k| values[*k] > least && values[*k] > 0.0).unwrap_or(size);
         let values: Vec<f64> = (first..size).map(|k| values[k]).collect();
         let kept = eigen.U().subcols(first, size - first);
-        let mut turned = Mat::zeros(n, values.len());
-        let mut vectors = Mat::zeros(d, values.len());
-        if wide {
+        let (turned, vectors) = if wide {
             // AAᵀ = US²Uᵀ: the rows are US, and V = AᵀUS⁻¹.
-            matmul(vectors.as_mut(), Accum::Replace, a.as_ref(), kept, 1.0, Par::Seq);
-            turned.copy_from(kept);
+            let (mut turned, mut vectors) = (kept.to_owned(), product(a.as_ref(), kept));
             for (k, value) in values.iter().enumerate() {
                 vectors.col_as_slice_mut(k).iter_mut().for_each(|v| *v /= value.sqrt());
                 turned.col_as_slice_mut(k).iter_mut().for_each(|v| *v *= value.sqrt());
             }
+            (turned, vectors)
         } else {
-            matmul(turned.as_mut(), Accum::Replace, a.transpose(), kept, 1.0, Par::Seq);
-            vectors.copy_from(kept);
-        }
+            let turned = if n < 2 * d { product(a.transpose(), kept) } else { product_in_single(a.transpose(), kept) };
+            (turned, kept.to_owned())
+        };
         let leverages = leverages(&turned, &values, &weights, &penalties);
-        Ok(Self { weights, mean, values, vectors, turned, penalties, leverages })
+        Ok(Self { weights, mean, rows: a, values, vectors, turned, penalties, leverages })
     }
 
     /// The read-out of labels `y`, one a row, with the λ of the least weighted squared leave-one-out error (PRESS; the largest of equals).
@@ -120,7 +120,11 @@ impl Factored {
         let level: f64 = self.weights.iter().zip(y).map(|(w, y)| w * y).sum();
         let labels: Vec<f64> = self.weights.iter().zip(y).map(|(w, y)| w.sqrt() * (y - level)).collect();
         let r = self.values.len();
-        let cross: Vec<f64> = (0..r).map(|k| self.turned.col_as_slice(k).iter().zip(&labels).map(|(z, y)| z * y).sum()).collect();
+        let mut moment = vec![0.0; self.mean.len()];
+        for (i, label) in labels.iter().enumerate() {
+            moment.iter_mut().zip(self.rows.col_as_slice(i)).for_each(|(m, a)| *m += a * label);
+        }
+        let cross: Vec<f64> = (0..r).map(|k| self.vectors.col_as_slice(k).iter().zip(&moment).map(|(v, m)| v * m).sum()).collect();
         let weights = Mat::from_fn(r, LAMBDAS.len(), |k, l| cross[k] / (self.values[k] + self.penalties[l]));
         let mut fitted = Mat::zeros(labels.len(), LAMBDAS.len());
         matmul(fitted.as_mut(), Accum::Replace, self.turned.as_ref(), weights.as_ref(), 1.0, Par::Seq);
@@ -147,6 +151,22 @@ fn gram(left: MatRef<'_, f64>, right: MatRef<'_, f64>) -> Mat<f64> {
     let whole = BlockStructure::Rectangular;
     triangular::matmul(out.as_mut(), BlockStructure::TriangularLower, Accum::Replace, left, whole, right, whole, 1.0, Par::Seq);
     out
+}
+
+fn product(a: MatRef<'_, f64>, b: MatRef<'_, f64>) -> Mat<f64> {
+    let mut out = Mat::zeros(a.nrows(), b.ncols());
+    matmul(out.as_mut(), Accum::Replace, a, b, 1.0, Par::Seq);
+    out
+}
+
+/// The same in single precision, in half the time: for the largest product of all, which only leave-one-out reads and not the solution, where
+/// there are rows enough for leverages to stay clear of 1.
+fn product_in_single(a: MatRef<'_, f64>, b: MatRef<'_, f64>) -> Mat<f64> {
+    let narrow = |m: MatRef<'_, f64>| Mat::from_fn(m.nrows(), m.ncols(), |i, j| m[(i, j)] as f32);
+    let (a, b) = (narrow(a.transpose()), narrow(b)); // a's columns lie together the other way round
+    let mut out = Mat::<f32>::zeros(a.ncols(), b.ncols());
+    matmul(out.as_mut(), Accum::Replace, a.transpose(), b.as_ref(), 1.0, Par::Seq);
+    Mat::from_fn(out.nrows(), out.ncols(), |i, j| f64::from(out[(i, j)]))
 }
 
 /// ωᵢ (the level's share) + Σₖ zᵢₖ²/(sₖ + λ), by λ and row.

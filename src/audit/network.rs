@@ -16,13 +16,13 @@ const HIDDEN: usize = 64;
 /// Rows a step, at most.
 const BATCH: usize = 256;
 /// Learning rate of AdamW at the first step; it falls to 0 along half a cosine.
-const RATE: f64 = 2e-3;
+const RATE: f64 = 3e-3;
 /// Decoupled weight decay.
 const DECAY: f64 = 1e-2;
 /// Steps at most.
-const STEPS: usize = 300;
+const STEPS: usize = 160;
 /// Passes at most: few rows would otherwise be seen again and again.
-const PASSES: usize = 60;
+const PASSES: usize = 40;
 /// Fewest steps between two looks at the held-out rows.
 const LOOK: usize = 10;
 /// Looks without a lower loss after which training stops.

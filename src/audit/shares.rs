@@ -25,7 +25,7 @@ struct Share {
 
 const SHARES: [Share; 3] = [
     Share { suffix: "", share: 1.0, draws: 1, tolerance: 0.01 },
-    Share { suffix: "_10pct", share: 0.1, draws: 3, tolerance: 0.01 },
+    Share { suffix: "_10pct", share: 0.1, draws: 2, tolerance: 0.01 },
     Share { suffix: "_1pct", share: 0.01, draws: 5, tolerance: 0.02 },
 ];
 
