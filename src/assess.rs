@@ -73,6 +73,7 @@ pub fn assess(models: &[Finished], task: &SwapTask, dataset: &Dataset, context: 
         }) as Job<'_, (Figures, ModelOutput)>
     });
     let (figures, outputs): (Vec<Figures>, Vec<ModelOutput>) = side_by_side(jobs.collect())?.into_iter().unzip();
+    let figures = with_derived(figures);
     let (scores, verdict, calibration) = verdict::judge(&figures);
     let oracle_agreement = oracle_agreement(models, &signals);
     let kinds: Vec<(&str, ModelKind)> = models.iter().map(|m| (m.name.as_str(), m.kind)).collect();
@@ -128,6 +129,21 @@ fn drawable(mut exhibit: Exhibit) -> Option<Exhibit> {
         Content::Pictures(pictures) => pictures.len(),
     };
     (left > 0).then_some(exhibit)
+}
+
+/// Every model's figures with those that audits derive from all models', each behind its audit's others or, where it has none, at its place in
+/// [`AUDITS`].
+fn with_derived(measured: Vec<Figures>) -> Vec<Figures> {
+    let of = |me: &Figures| {
+        let mut figures = Vec::new();
+        for audit in AUDITS {
+            let derived = audit.derive(me, &measured);
+            figures.extend(me.figures.iter().filter(|(name, _)| *name == audit.name()).cloned());
+            figures.extend(derived.into_iter().map(|m| (audit.name(), Measured { family: m.family.or(Some(audit.family())), ..m })));
+        }
+        Figures { figures, ..me.clone() }
+    };
+    measured.iter().map(of).collect()
 }
 
 /// Retain accuracy by which oracles may fall behind the original before their band is doubted.

@@ -140,7 +140,7 @@ impl Free {
 }
 
 /// The constants of step `t` (from 1): the correction of both moments for their start at 0 goes into `rate` and `second_scale`.
-fn adam_step(kind: OptimiserKind, weight_decay: f64, lr: f64, t: i32) -> AdamStep {
+pub(crate) fn adam_step(kind: OptimiserKind, weight_decay: f64, lr: f64, t: i32) -> AdamStep {
     let (l2, decay) = if kind == OptimiserKind::AdamW { (0.0, lr * weight_decay) } else { (weight_decay, 0.0) };
     let pair = |beta: f64| [beta as f32, (1.0 - beta) as f32];
     AdamStep {

@@ -5,13 +5,14 @@ mod common;
 use std::collections::BTreeSet;
 
 use common::{blobs, context, task, trained};
+use unlearn::audit::verdict::Figures;
 use unlearn::audit::{AUDITS, Audit, AuditData, Measured, Peer, Signals, Subject};
 use unlearn::context::Context;
 use unlearn::data::{Dataset, Labelled, Needs, Role, SwapTask, View};
 use unlearn::error::{Error, Result};
 use unlearn::method::{self, METHODS, Method};
 use unlearn::model::Classifier;
-use unlearn::summary::ModelKind;
+use unlearn::summary::{Family, ModelKind};
 use unlearn::train;
 
 const ROLES: [Role; 3] = [Role::Retain, Role::Forget, Role::Learn];
@@ -82,16 +83,30 @@ fn every_audit(learn: bool) {
         }
         figures
     };
-    for (i, (name, model)) in models.iter().enumerate().skip(3) {
-        for audit in AUDITS {
+    // By model, then by audit; what audits derive of all models comes last.
+    let measured: Vec<Vec<Vec<Measured>>> = (0..models.len())
+        .map(|i| {
+            let before = models[i].1.hash();
+            let figures = AUDITS.iter().map(|audit| measure(*audit, i)).collect();
+            assert_eq!(models[i].1.hash(), before, "an audit changed {}", models[i].0);
+            figures
+        })
+        .collect();
+    let all: Vec<Figures> = (0..models.len())
+        .map(|i| {
+            let figures = AUDITS.iter().zip(&measured[i]).flat_map(|(audit, m)| m.iter().map(|m| (audit.name(), m.clone()))).collect();
+            Figures { model: models[i].0.clone(), kind: peer(i).kind, figures }
+        })
+        .collect();
+    let figures = |audit: usize, i: usize| [measured[i][audit].clone(), AUDITS[audit].derive(&all[i], &all)].concat();
+    for (i, (name, _)) in models.iter().enumerate().skip(3) {
+        for (a, audit) in AUDITS.iter().enumerate() {
             let at = format!("{} on {name}", audit.name());
-            let before = model.hash();
-            let figures = measure(*audit, i);
-            assert_eq!(model.hash(), before, "{at}: the audit changed the model");
-            assert!(!figures.is_empty(), "{at}: no figures");
-            assert!(figures.iter().any(|f| f.value.is_some()), "{at}: nothing but undefined figures");
+            let here = figures(a, i);
+            assert!(!here.is_empty(), "{at}: no figures");
+            assert!(here.iter().any(|f| f.value.is_some()), "{at}: nothing but undefined figures");
             let mut seen = BTreeSet::new();
-            for f in &figures {
+            for f in &here {
                 assert!(!f.unit.is_empty(), "{at}: {} has no unit", f.metric);
                 assert!(f.value.is_none_or(f64::is_finite), "{at}: {} is {:?}", f.metric, f.value);
                 assert!(f.tolerance.is_none_or(|t| t.is_finite() && t >= 0.0), "{at}: {} has tolerance {:?}", f.metric, f.tolerance);
@@ -100,9 +115,34 @@ fn every_audit(learn: bool) {
                     assert!(f.value.is_none_or(|v| (-1.0..=1.0).contains(&v)), "{at}: {} is {:?}", f.metric, f.value);
                 }
             }
-            let of_oracle: BTreeSet<_> = measure(*audit, 1).into_iter().map(|f| (f.metric, f.cut)).collect();
+            let of_oracle: BTreeSet<_> = figures(a, 1).into_iter().map(|f| (f.metric, f.cut)).collect();
             assert_eq!(seen, of_oracle, "{at}: other figures than on an oracle");
         }
+    }
+}
+
+/// A method may diverge; that is a finding, not a failure of the run.
+#[test]
+fn figures_of_features_that_diverged_say_so() {
+    let dataset = blobs();
+    let task = task(&dataset, true);
+    let data = AuditData::new(task.clone(), 0).unwrap();
+    let ctx = |name: &str| context(name, &dataset, 1);
+    let oracle = trained("oracle-1", "mlp", &dataset, &task.after, 1);
+    let broken = oracle.clone().rewrite(|name, _, current| (!name.starts_with("head")).then(|| current().iter().map(|_| f32::NAN).collect()));
+    let signals = [&broken, &oracle].map(|m| Signals::of(m, &task.after, &data, &ctx("model")).unwrap());
+    let peer = |name, kind, model, signals| Peer { name, kind, model, map: &task.after, signals };
+    let subject = Subject {
+        me: peer("broken", ModelKind::Method, &broken, &signals[0]),
+        data: &data,
+        original: None,
+        oracles: vec![peer("oracle-1", ModelKind::Oracle, &oracle, &signals[1])],
+    };
+    for audit in AUDITS.iter().filter(|a| a.family() == Family::Features && a.name() != "idi") {
+        let last = signals[0].cut(signals[0].cut_count() - 1).unwrap();
+        let figures = audit.measure_cut(&subject, &last, &mut ctx("broken")).unwrap_or_else(|e| panic!("{}: {e}", audit.name())).figures;
+        let diverged = figures.iter().filter(|f| f.tolerance.is_some()).all(|f| f.value.is_none());
+        assert!(diverged && figures.iter().any(|f| f.diverged), "{}: {figures:?}", audit.name());
     }
 }
 

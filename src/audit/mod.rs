@@ -7,24 +7,31 @@
 
 mod accuracy;
 pub mod agreement;
+pub mod calibration;
+mod cka;
 mod collateral;
 mod confidence;
 mod confusion;
 #[cfg(test)]
 mod fixture;
 mod hiding;
+mod idi;
 pub mod linalg;
 mod lira;
 pub mod membership;
 mod mia_nn;
+mod mlp_probe;
 mod nearest_mean;
+pub mod network;
 mod pair_leak;
 mod probe;
 mod profile;
+mod prototype;
 mod reconstruction;
 mod relearning;
 mod revival;
 mod rmia;
+pub mod shares;
 pub mod signals;
 mod training;
 pub mod verdict;
@@ -37,6 +44,7 @@ use crate::data::{ClassMap, Slot, SwapTask};
 use crate::error::Result;
 use crate::model::Classifier;
 use crate::summary::{Better, Exhibit, Family, ModelKind};
+use verdict::Figures;
 
 pub use confusion::output as model_output;
 pub use signals::{AuditData, CutFeatures, Features, PartName, Signals};
@@ -224,6 +232,13 @@ pub trait Audit: Debug + Send + Sync {
     fn measure_cut(&self, _subject: &Subject<'_>, _cut: &CutFeatures, _ctx: &mut Context) -> Result<Findings> {
         Ok(Findings::default())
     }
+
+    /// The figures that follow from what has been measured of all models, for those that need the others' figures and not their features:
+    /// called once for every model `me` when every audit has measured every model, and before anything is judged. `all` are all models of the run
+    /// with all their measured figures, `me` among them; figures that other audits derive are not there yet.
+    fn derive(&self, _me: &Figures, _all: &[Figures]) -> Vec<Measured> {
+        vec![]
+    }
 }
 
 /// Every audit.
@@ -245,6 +260,10 @@ pub const AUDITS: &[&dyn Audit] = &[
     &rmia::Rmia,
     &mia_nn::MiaNn,
     &pair_leak::PairLeak,
+    &mlp_probe::MlpProbe,
+    &idi::Idi,
+    &cka::Cka,
+    &prototype::Prototype,
 ];
 
 #[cfg(test)]

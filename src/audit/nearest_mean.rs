@@ -1,13 +1,19 @@
 //! `nearest-mean`: is the old class still a cluster of its own, at every cut?
 
-use super::{Audit, CutFeatures, Features, Findings, Measured, PartName, Subject, linalg};
+use std::collections::BTreeMap;
+
+use faer::linalg::matmul::matmul;
+use faer::{Accum, Mat, MatRef, Par};
+
+use super::{Audit, CutFeatures, Features, Findings, PartName, Subject, linalg, shares};
 use crate::context::Context;
 use crate::data::ClassId;
 use crate::error::Result;
 use crate::summary::Family;
 
-/// `nearest_mean_accuracy_old` at every cut: test images are given to the nearest class mean (Euclidean, means of training activations of every
-/// class, old and new ones included); balanced accuracy of "nearest is the old class's" against "is of the old class".
+/// `nearest_mean_accuracy_old`, `_10pct`, `_1pct` at every cut: test images are given to the nearest class mean (Euclidean, means of training
+/// activations of every class, old and new ones included; of all, a tenth or a hundredth of them, see [`shares::accuracies`]); balanced
+/// accuracy of "nearest is the old class's" against "is of the old class".
 #[derive(Debug)]
 pub struct NearestMean;
 
@@ -17,7 +23,7 @@ impl Audit for NearestMean {
     }
 
     fn summary(&self) -> &'static str {
-        "nearest-class-mean read-out of the old class at every cut, balanced accuracy"
+        "nearest-class-mean read-out of the old class at every cut: balanced accuracy from 100, 10 and 1 % of the data"
     }
 
     fn source(&self) -> &'static str {
@@ -29,28 +35,70 @@ impl Audit for NearestMean {
     }
 
     fn measure_cut(&self, subject: &Subject<'_>, cut: &CutFeatures, _ctx: &mut Context) -> Result<Findings> {
-        let classes = |part| subject.data.feature_classes(part);
-        let value = balanced_accuracy((&cut.train, &classes(PartName::Train)), (&cut.test, &classes(PartName::Test)), subject.data.old());
-        Ok(vec![Measured::new("nearest_mean_accuracy_old", Some(value), "fraction", 0.01).showing_old_class().at(&cut.name)].into())
+        let data = subject.data;
+        let (train, test_old) = (data.feature_classes(PartName::Train), data.is_old(PartName::Test));
+        let figures = shares::accuracies("nearest_mean_accuracy_old", data, cut, |rows, _| {
+            let means = class_means(&cut.train, rows, &train);
+            let nearest = nearest(&cut.test, &means.iter().map(|(_, m)| m.as_slice()).collect::<Vec<_>>());
+            Ok(linalg::balanced(&test_old, |i| means[nearest[i]].0 == data.old()))
+        })?;
+        Ok(figures.into())
     }
+}
+
+/// Mean over the given rows of each class that they have.
+pub fn class_means(x: &Features, rows: &[usize], classes: &[ClassId]) -> Vec<(ClassId, Vec<f64>)> {
+    let mut sums = BTreeMap::<ClassId, (Vec<f64>, f64)>::new();
+    for &i in rows {
+        let (sum, n) = sums.entry(classes[i]).or_insert_with(|| (vec![0.0; x.width], 0.0));
+        sum.iter_mut().zip(x.row(i)).for_each(|(s, v)| *s += f64::from(*v));
+        *n += 1.0;
+    }
+    sums.into_iter().map(|(c, (sum, n))| (c, sum.into_iter().map(|s| s / n).collect())).collect()
+}
+
+/// Row by row of `x`: index of the nearest of the points, which must not be empty; the first of equals.
+///
+/// ‖x − p‖² is least where x·(p − c) − ½(‖p‖² − ‖c‖²) is largest, whatever c; with the points' centre for it the products are small numbers
+/// that f32 holds well.
+fn nearest(x: &Features, points: &[&[f64]]) -> Vec<usize> {
+    let d = x.width;
+    let centre: Vec<f64> = (0..d).map(|c| points.iter().map(|p| p[c]).sum::<f64>() / points.len() as f64).collect();
+    let from_centre = Mat::from_fn(d, points.len(), |c, k| (points[k][c] - centre[c]) as f32);
+    // ½(‖p‖² − ‖c‖²) = (p − c)·(p + c)/2
+    let offsets: Vec<f32> = points.iter().map(|p| (p.iter().zip(&centre).map(|(p, c)| (p - c) * (p + c)).sum::<f64>() / 2.0) as f32).collect();
+    let mut products = Mat::<f32>::zeros(x.len(), points.len());
+    let rows = MatRef::from_row_major_slice(&x.values, x.len(), d);
+    matmul(products.as_mut(), Accum::Replace, rows, from_centre.as_ref(), 1.0, Par::Seq);
+    let better = |i: usize, best: usize, k: usize| products[(i, k)] - offsets[k] > products[(i, best)] - offsets[best];
+    (0..x.len()).map(|i| (1..points.len()).fold(0, |best, k| if better(i, best, k) { k } else { best })).collect()
 }
 
 /// Balanced accuracy of "the nearest of the training rows' class means is `old`'s" against "is of class `old`" on the test rows; each N×D features
 /// with the N rows' classes.
 pub(super) fn balanced_accuracy((train, of_train): (&Features, &[ClassId]), (test, of_test): (&Features, &[ClassId]), old: ClassId) -> f64 {
     let is_old: Vec<bool> = of_test.iter().map(|c| *c == old).collect();
-    let rows: Vec<usize> = (0..of_test.len()).collect();
-    let d = train.width;
-    let mut means = std::collections::BTreeMap::<ClassId, (Vec<f64>, f64)>::new();
-    for (class, x) in of_train.iter().zip(train.values.chunks_exact(d)) {
-        let (sum, n) = means.entry(*class).or_insert_with(|| (vec![0.0; d], 0.0));
-        sum.iter_mut().zip(x).for_each(|(s, v)| *s += f64::from(*v));
-        *n += 1.0;
+    let means = class_means(train, &(0..of_train.len()).collect::<Vec<_>>(), of_train);
+    let nearest = nearest(test, &means.iter().map(|(_, m)| m.as_slice()).collect::<Vec<_>>());
+    linalg::balanced(&is_old, |i| means[nearest[i]].0 == old)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn nearest_is_least_distance(values in prop::collection::vec(-5.0f32..5.0, 30), points in prop::collection::vec(-5.0f64..5.0, 12)) {
+            let x = Features { values, width: 3 };
+            let points: Vec<&[f64]> = points.chunks_exact(3).collect();
+            for (row, found) in x.values.chunks_exact(3).zip(nearest(&x, &points)) {
+                let distance = |p: &[f64]| row.iter().zip(p).map(|(a, b)| (f64::from(*a) - b).powi(2)).sum::<f64>();
+                let least = points.iter().map(|p| distance(p)).fold(f64::INFINITY, f64::min);
+                prop_assert!(distance(points[found]) <= least + 1e-4);
+            }
+        }
     }
-    let means: Vec<(ClassId, Vec<f64>)> = means.into_iter().map(|(c, (sum, n))| (c, sum.into_iter().map(|s| s / n).collect())).collect();
-    let nearest = |x: &[f32]| -> Option<ClassId> {
-        let distance = |m: &[f64]| x.iter().zip(m).map(|(a, b)| (f64::from(*a) - b).powi(2)).sum::<f64>();
-        means.iter().map(|(c, m)| (distance(m), *c)).min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, c)| c)
-    };
-    linalg::balanced(&rows, &is_old, |i| nearest(test.row(i)) == Some(old))
 }

@@ -1,16 +1,31 @@
 //! `probe`: can a linear read-out still find the old class, at every cut?
 
-use super::{Audit, CutFeatures, Findings, Measured, PartName, Subject, linalg};
+use super::calibration::Calibration;
+use super::linalg::{self, Factored};
+use super::{Audit, CutFeatures, Findings, Measured, PartName, Subject, shares};
 use crate::context::Context;
 use crate::error::Result;
 use crate::summary::Family;
 
-/// `ridge_accuracy_old` at every cut: balanced accuracy (mean of the hit rates on old-class test images and on all others; 0.5 is chance) of a ridge
-/// regression fitted on training activations, old class against the rest, each weighing a half (see [`linalg::fit`]).
+/// Draws of control labels whose accuracies are averaged.
+const CONTROLS: u64 = 3;
+
+/// At every cut, of a ridge regression fitted on training activations, old class against the rest, each weighing a half, its regularisation
+/// chosen by leave-one-out (see [`Factored`]):
+///
+/// - `ridge_accuracy_old`, `_10pct`, `_1pct`: balanced accuracy on all test images (mean of the hit rates on old-class images and on all others;
+///   0.5 is chance), fitted on all training activations, on a tenth and on a hundredth (see [`shares::accuracies`]);
+/// - `ridge_control_accuracy`: the same on labels that say nothing (see [`shares::control_labels`]). Not judged: 0.5 up to sampling, or the
+///   read-outs see test data;
+/// - `ridge_information_old`: what the read-out, calibrated on its leave-one-out scores, tells of "old class?" on test images, in nats, a lower
+///   bound of the mutual information (see [`Calibration::information`]). Not judged: the index `idi` made of it is.
 ///
 /// A model that never saw a class still tells it apart from its features; what counts is the gap to the oracles.
 #[derive(Debug)]
 pub struct Probe;
+
+/// The figure that [`super::idi`] reads.
+pub const INFORMATION: &str = "ridge_information_old";
 
 impl Audit for Probe {
     fn name(&self) -> &'static str {
@@ -18,21 +33,45 @@ impl Audit for Probe {
     }
 
     fn summary(&self) -> &'static str {
-        "ridge probe of the old class at every cut, balanced accuracy"
+        "ridge probe of the old class at every cut: balanced accuracy from 100, 10 and 1 % of the data, information"
     }
 
     fn source(&self) -> &'static str {
-        "linear probes as in Alain & Bengio 2017, arXiv 1610.01644; as unlearning audit in ESC, CVPR 2025"
+        "linear probes: Alain & Bengio 2017, arXiv 1610.01644; in unlearning ESC, CVPR 2025; control: Hewitt & Liang 2019"
     }
 
     fn family(&self) -> Family {
         Family::Features
     }
 
-    fn measure_cut(&self, subject: &Subject<'_>, cut: &CutFeatures, _ctx: &mut Context) -> Result<Findings> {
-        let old = |part| -> Vec<bool> { subject.data.feature_classes(part).iter().map(|c| *c == subject.data.old()).collect() };
-        let readout = linalg::fit(&cut.train, &old(PartName::Train))?;
-        let value = linalg::balanced_accuracy(&readout, &cut.test, &old(PartName::Test));
-        Ok(vec![Measured::new("ridge_accuracy_old", Some(value), "fraction", 0.01).showing_old_class().at(&cut.name)].into())
+    fn measure_cut(&self, subject: &Subject<'_>, cut: &CutFeatures, ctx: &mut Context) -> Result<Findings> {
+        let data = subject.data;
+        let (old, test_old) = (data.is_old(PartName::Train), data.is_old(PartName::Test));
+        let mut beside = [None, None];
+        let mut figures = shares::accuracies("ridge_accuracy_old", data, cut, |rows, _| {
+            ctx.check_interrupt()?;
+            let factored = Factored::of(&cut.train, rows, &old)?;
+            let fit = factored.fit(&linalg::signs(rows, &old));
+            let scores = fit.readout.scores(&cut.test);
+            if rows.len() == old.len() {
+                let information = Calibration::fit(&fit.left_out, &old).information(&scores, &test_old);
+                beside = [Some(control(&factored, subject, cut)), information];
+            }
+            Ok(linalg::balanced_accuracy(&scores, &test_old))
+        })?;
+        let [control, information] = beside;
+        figures.push(Measured::new("ridge_control_accuracy", control, "fraction", 0.01).descriptive().at(&cut.name));
+        figures.push(Measured::new(INFORMATION, information, "nats", 0.01).descriptive().at(&cut.name));
+        Ok(figures.into())
     }
+}
+
+/// Mean test accuracy on control labels, with the weights and so the factorisation of the true ones.
+fn control(factored: &Factored, subject: &Subject<'_>, cut: &CutFeatures) -> f64 {
+    let labels = |part, draw| shares::control_labels(&subject.data.is_old(part), part, subject.data.seed, draw);
+    let accuracy = |draw| {
+        let train: Vec<f64> = labels(PartName::Train, draw).iter().map(|l| if *l { 1.0 } else { -1.0 }).collect();
+        linalg::balanced_accuracy(&factored.fit(&train).readout.scores(&cut.test), &labels(PartName::Test, draw))
+    };
+    (0..CONTROLS).map(accuracy).sum::<f64>() / CONTROLS as f64
 }

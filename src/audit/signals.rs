@@ -90,6 +90,11 @@ impl AuditData {
         self.sets.iter().filter(|s| s.part == part).flat_map(of).collect()
     }
 
+    /// Of each row of [`CutFeatures::train`] or [`CutFeatures::test`]: is it of the old class?
+    pub fn is_old(&self, part: PartName) -> Vec<bool> {
+        self.feature_classes(part).iter().map(|c| *c == self.old()).collect()
+    }
+
     /// Of the samples of a set, those whose features are kept, in order: the rows that the set adds to [`CutFeatures`].
     pub fn kept(&self, role: Role, part: PartName) -> Vec<usize> {
         let set = self.sets.iter().find(|s| s.role == role && s.part == part);
@@ -153,6 +158,13 @@ pub struct CutFeatures {
     pub test: Features,
 }
 
+impl CutFeatures {
+    /// False where the model diverged: no read-out can be fitted on NaN or infinity.
+    pub fn is_finite(&self) -> bool {
+        self.train.values.iter().chain(&self.test.values).all(|v| v.is_finite())
+    }
+}
+
 /// Where the features of one cut lie: rows of the training samples, then of the test samples.
 #[derive(Debug)]
 struct Stored {
@@ -207,14 +219,22 @@ impl Signals {
 
     /// The features at cut `index`, read from where they lie.
     pub fn cut(&self, index: usize) -> Result<CutFeatures> {
-        let Stored { name, width, train, test } = &self.cuts[index];
-        let read = |file: &Mutex<File>| -> Result<Features> {
-            let mut bytes = Vec::new();
-            let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
-            file.rewind().and_then(|()| file.read_to_end(&mut bytes)).map_err(storing)?;
-            Ok(Features { values: bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect(), width: *width })
-        };
-        Ok(CutFeatures { index, name: name.clone(), train: read(train)?, test: read(test)? })
+        let (train, test) = (self.part(index, PartName::Train)?, self.part(index, PartName::Test)?);
+        Ok(CutFeatures { index, name: self.cut_name(index).to_string(), train, test })
+    }
+
+    /// Name of cut `index`.
+    pub fn cut_name(&self, index: usize) -> &str {
+        &self.cuts[index].name
+    }
+
+    /// One half of the features at cut `index`, for those who compare models and need no more.
+    pub fn part(&self, index: usize, part: PartName) -> Result<Features> {
+        let Stored { width, train, test, .. } = &self.cuts[index];
+        let mut file = if part == PartName::Train { train } else { test }.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bytes = Vec::new();
+        file.rewind().and_then(|()| file.read_to_end(&mut bytes)).map_err(storing)?;
+        Ok(Features { values: bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect(), width: *width })
     }
 }
 

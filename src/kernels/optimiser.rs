@@ -104,6 +104,11 @@ fn chunk_of(free: Option<&[bool]>, i: usize, len: usize) -> Option<&[bool]> {
     free.map(|f| &f[i * CHUNK..][..len])
 }
 
+/// Adam or AdamW on plain memory: parameter `p`, its gradient, its moments `m` and `v`, all of one length.
+pub fn adam_in_place(step: AdamStep, p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32]) {
+    adam(Isa::current(), step, p, g, m, v, None);
+}
+
 fn adam(isa: Isa, step: AdamStep, p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32], free: Option<&[bool]>) {
     let n = p.len();
     assert!([g.len(), m.len(), v.len(), free.map_or(n, <[bool]>::len)] == [n; 4], "gradient, moments and mask are the parameter's size");
