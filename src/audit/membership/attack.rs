@@ -214,7 +214,7 @@ mod tests {
     #[test]
     fn low_rates_are_judged_only_where_ten_false_positives_are_allowed() {
         let judged = |others: usize| -> Vec<String> {
-            let outcome = threshold(&vec![1.0; 20], &vec![0.0; others]);
+            let outcome = threshold(&[1.0; 20], &vec![0.0; others]);
             figures("", &outcome, others).into_iter().filter(|f| f.tolerance.is_some()).map(|f| f.metric).collect()
         };
         assert_eq!(judged(999), ["auc"]);
