@@ -94,8 +94,11 @@ pub fn assess(models: &[Finished], task: &SwapTask, dataset: &Dataset, context: 
     Ok(Evidence { scores, outputs, samples: samples(&data) })
 }
 
+/// Figures, each with its audit, and exhibits.
+type Audited = (Vec<(&'static str, Measured)>, Vec<Exhibit>);
+
 /// Every audit's figures of one model, in the order of [`AUDITS`], and its exhibits.
-fn audited(subject: &Subject<'_>, ctx: &mut Context) -> Result<(Vec<(&'static str, Measured)>, Vec<Exhibit>)> {
+fn audited(subject: &Subject<'_>, ctx: &mut Context) -> Result<Audited> {
     let mut found: Vec<Findings> = Vec::new();
     for audit in AUDITS {
         ctx.check_interrupt()?;

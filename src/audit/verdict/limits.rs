@@ -231,7 +231,7 @@ mod tests {
         // Two statistics of 20 draws in opposite order: 19 must be within both, so one draw may be beyond either, and both limits rise.
         let up: Vec<f64> = (0..20).map(f64::from).collect();
         let down: Vec<f64> = up.iter().rev().copied().collect();
-        assert_eq!(joint_quantiles(&[up.clone()], 0.95), [18.0]);
+        assert_eq!(joint_quantiles(std::slice::from_ref(&up), 0.95), [18.0]);
         assert_eq!(joint_quantiles(&[up, down], 0.95), [19.0, 19.0]);
     }
 
