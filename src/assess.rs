@@ -95,7 +95,7 @@ pub fn assess(models: &[Finished], task: &SwapTask, dataset: &Dataset, context: 
     Ok(Evidence { scores, outputs, samples: samples(&data) })
 }
 
-/// (audit, figure), and what the report draws.
+/// Figures, each with its audit, and exhibits.
 type Audited = (Vec<(&'static str, Measured)>, Vec<Exhibit>);
 
 /// Every audit's figures of one model, in the order of [`AUDITS`], and its exhibits.

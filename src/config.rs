@@ -75,7 +75,7 @@ pub struct Settings {
     /// Methods, comma-separated, or `all`, see `unlearn list methods` [default: regrow and the negative controls]
     #[arg(long, value_delimiter = ',', help_heading = "Swap")]
     pub methods: Option<Vec<String>>,
-    /// Retrained models to judge by; fewer than three give no verdict [default: 3]
+    /// Retrained models to judge by; fewer than three give no verdict [default: 5]
     #[arg(long, help_heading = "Swap")]
     pub oracles: Option<usize>,
     /// A method's parameter, METHOD.KEY=VALUE; may be repeated. In a file: [method.METHOD] KEY = VALUE

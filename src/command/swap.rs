@@ -126,7 +126,7 @@ fn config(settings: &Settings, device: String, dataset: &Dataset, task: &SwapTas
         arch,
         forget: task.swap.forget.0,
         learn: task.swap.learn.map(|c| c.0),
-        oracles: settings.oracles.unwrap_or(3),
+        oracles: settings.oracles.unwrap_or(5),
         methods: methods.iter().map(|(name, _)| name.clone()).collect(),
         model_sha256: given.map(|(_, sha)| sha),
         train: settings.training()?,

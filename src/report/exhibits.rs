@@ -37,8 +37,11 @@ pub fn html(summary: &Summary, models: &Models) -> String {
     format!("<section id=\"exhibits\"><h2>What the audits saw</h2>\n<p>Every oracle is a thin grey line.</p>\n{plots}{pictures}</section>\n")
 }
 
+/// Horizontal and vertical axis, and points.
+type Curve<'a> = (&'a Axis, &'a Axis, &'a [(f64, f64)]);
+
 /// The curve in an exhibit.
-fn curve(exhibit: &Exhibit) -> Option<(&Axis, &Axis, &[(f64, f64)])> {
+fn curve(exhibit: &Exhibit) -> Option<Curve<'_>> {
     match &exhibit.content {
         Content::Curve { x, y, points } => Some((x, y, points)),
         Content::Pictures(_) => None,

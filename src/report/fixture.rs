@@ -253,7 +253,7 @@ fn calibration() -> Calibration {
         widened_excess: 1.2,
         widened_farthest: 1.0,
         draws: 1000,
-        correlations: vec![0.0, 0.4, 0.8],
+        correlations: vec![0.0, 0.25, 0.5],
     }
 }
 
