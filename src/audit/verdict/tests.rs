@@ -150,7 +150,6 @@ fn exactly_retrained_models_are_matched() {
     for oracles in [3, 5, 10] {
         for correlation in [0.0, 0.3, 0.5, 0.8] {
             let share = matched_share(oracles, correlation, 150, |_, _| ());
-            eprintln!("SHARE {oracles} {correlation} {share}");
             assert!(share >= 0.914, "{oracles} oracles, correlation {correlation}: {share}");
         }
     }
