@@ -191,14 +191,22 @@ impl Settings {
             let (name, key, value) = parse_set(text)?;
             given.entry(name).or_default().insert(key, value);
         }
-        for name in given.keys() {
-            method::find(name)?;
+        for (name, own) in &given {
+            (method::find(name)?.build)(own)?;
         }
         let names: Vec<String> = match self.methods.as_deref() {
             Some([all]) if all == "all" => method::METHODS.iter().map(|m| m.name.to_string()).collect(),
             Some(names) => names.to_vec(),
             None => DEFAULT_METHODS.iter().map(|m| m.to_string()).collect(),
         };
+        // A file may hold parameters for more methods than one run takes; a flag means this run.
+        for text in &self.set {
+            let (name, ..) = parse_set(text)?;
+            if !names.contains(&name) {
+                let what = format!("`{name}` is not among the methods of this run: {}", names.join(","));
+                return Err(Error::input(format!("--set {text}"), what, "add it to --methods"));
+            }
+        }
         let mut out: Vec<(String, toml::Table)> = Vec::new();
         for name in names {
             let entry = method::find(&name)?;
@@ -207,7 +215,6 @@ impl Settings {
             }
             let mut table = (entry.defaults)();
             let own = given.get(&name).cloned().unwrap_or_default();
-            (entry.build)(&own)?;
             table.extend(own);
             out.push((name, table));
         }
@@ -311,7 +318,8 @@ mod tests {
     #[test]
     fn flags_win_over_the_file_and_methods_merge() {
         let file: Settings = toml::from_str("epochs = 3\nlr = 0.1\n[method.finetune]\nepochs = 7\nlr_factor = 2.0").expect("valid");
-        let flags = Settings { epochs: Some(9), set: vec!["finetune.epochs=1".into()], ..Settings::default() };
+        let methods = Some(vec!["all".into()]);
+        let flags = Settings { epochs: Some(9), methods, set: vec!["finetune.epochs=1".into()], ..Settings::default() };
         let both = flags.or(file);
         assert_eq!((both.epochs, both.lr), (Some(9), Some(0.1)));
         let finetune = both.methods().expect("builds").into_iter().find(|(n, _)| n == "finetune").expect("listed").1;
@@ -330,8 +338,12 @@ mod tests {
 
     #[test]
     fn a_bad_set_is_explained() {
-        for (text, says) in [("finetune", "not METHOD.KEY=VALUE"), ("finetun.epochs=1", "no such method"), ("finetune.epoch=1", "no such parameter")]
-        {
+        for (text, says) in [
+            ("finetune", "not METHOD.KEY=VALUE"),
+            ("finetun.epochs=1", "no such method"),
+            ("finetune.epoch=1", "no such parameter"),
+            ("finetune.epochs=1", "add it to --methods"),
+        ] {
             let settings = Settings { set: vec![text.into()], ..Settings::default() };
             assert!(settings.methods().expect_err("refused").to_string().contains(says), "{text}");
         }

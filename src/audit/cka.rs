@@ -4,7 +4,7 @@ use faer::linalg::matmul::triangular::{self, BlockStructure};
 use faer::{Accum, Mat, Par};
 
 use super::signals::Features;
-use super::{Audit, CutFeatures, Findings, Measured, PartName, Peer, Subject};
+use super::{Audit, CutFeatures, Findings, Measured, PartName, Peer, Reference, Subject};
 use crate::context::Context;
 use crate::error::Result;
 use crate::stats;
@@ -82,11 +82,11 @@ impl Audit for Cka {
         };
         let figure = |name: &str, value| Measured::new(name, value, "index", TOLERANCE).at(&cut.name);
         Ok(vec![
-            figure("cka_to_oracles_old", mean(0, 0)),
+            figure("cka_to_oracles_old", mean(0, 0)).against(Reference::EachOracle),
             figure("cka_to_oracles_rest", mean(1, 0)).descriptive(),
             figure("cka_to_original_old", original[0][0]).descriptive(),
             figure("cka_to_original_rest", original[1][0]).descriptive(),
-            figure("neighbours_to_oracles_old", mean(0, 1)),
+            figure("neighbours_to_oracles_old", mean(0, 1)).against(Reference::EachOracle),
             figure("neighbours_to_original_old", original[0][1]).descriptive(),
         ]
         .into())
