@@ -83,13 +83,15 @@ pub fn gather(values: &[f32], width: usize, picked: &[usize]) -> Vec<f32> {
     rows
 }
 
-/// Trains every parameter of `model` above `cut` on `cache` with cross-entropy, as `settings` say. What lies below stays as it is, bit by bit.
+/// Trains every parameter of `model` above `cut` on `cache` with cross-entropy of its logits plus `offsets`, one a slot, as `settings` say. What
+/// lies below stays as it is, bit by bit.
 ///
 /// # Errors
 /// Ctrl-C; a loss that is not finite.
-pub fn fit_top(model: Classifier, cut: Cut, cache: &Cache, settings: &TrainSettings, ctx: &mut Context) -> Result<Classifier> {
+pub fn fit_top(model: Classifier, cut: Cut, cache: &Cache, offsets: &[f32], settings: &TrainSettings, ctx: &mut Context) -> Result<Classifier> {
     let share = model.spec().share_above(cut);
     let device = ctx.device.clone().autodiff();
+    let offsets: Tensor<2> = Tensor::from_data(TensorData::new(offsets.to_vec(), [1, offsets.len()]), &device);
     let mut net = model.trainable(|_| true, false);
     let mut optimiser = settings.optimiser();
     let batches = cache.len().div_ceil(settings.batch);
@@ -100,7 +102,7 @@ pub fn fit_top(model: Classifier, cut: Cut, cache: &Cache, settings: &TrainSetti
             ctx.check_interrupt()?;
             let slots = cache.slots(picked);
             let logits = net.resume(Activations(cache.rows(picked, &device)), cut); // [N, K]
-            let loss = train::cross_entropy(logits.clone(), &slots);
+            let loss = train::cross_entropy(logits.clone() + offsets.clone(), &slots);
             meter.add(&ctx.model, &loss, logits, &slots)?;
             let grads = GradientsParams::from_grads(loss.backward(), &net);
             net = optimiser.step(settings.rate(epoch * batches + i, settings.epochs * batches), net, grads);
