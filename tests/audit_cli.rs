@@ -12,7 +12,7 @@ const SUBJECTS: &str =
 /// A finished run of the three methods, in folder `run`.
 fn bench() -> Bench {
     let bench = Bench::new();
-    bench.swap("run", "--methods finetune,head-distil,masked-weights");
+    bench.swap("run", "--oracles 3 --methods finetune,head-distil,masked-weights");
     bench
 }
 
@@ -96,7 +96,7 @@ fn a_run_audited_again_says_the_same() {
 #[test]
 fn plain_unlearning_is_audited_by_leaving_the_new_class_out() {
     let bench = Bench::new();
-    bench.unlearn(&format!("swap {} --quiet --forget 2 --methods finetune --out run", common::TINY)).ok();
+    bench.unlearn(&format!("swap {} --quiet --forget 2 --oracles 3 --methods finetune --out run", common::TINY)).ok();
     let subjects = "run/models/finetune.safetensors run/models/random-init.safetensors";
     let line = format!("audit {subjects} --original run/models/original.safetensors {ORACLES} --forget 2 --out audited --quiet");
     bench.unlearn(&line).ok();

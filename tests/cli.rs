@@ -20,7 +20,7 @@ fn help_of_the_program_and_of_every_command() {
         help.lines().skip_while(|l| *l != "Commands:").skip(1).take_while(|l| !l.is_empty()).filter_map(|l| l.get(2..)?.split(' ').next()).collect();
     // A command that is added shows up here, and then wants its snapshot.
     let commands: Vec<&str> = commands.into_iter().filter(|c| !c.is_empty() && *c != "help").collect();
-    assert_eq!(commands, ["demo", "train", "swap", "audit", "report", "compare", "list", "inspect", "data"]);
+    assert_eq!(commands, ["demo", "train", "swap", "study", "audit", "report", "compare", "list", "inspect", "data"]);
     assert_snapshot!("help", help);
     for command in commands {
         assert_snapshot!(format!("help-{command}"), bench.unlearn(&format!("{command} --help")).ok().out);
@@ -204,7 +204,7 @@ fn within(s: &unlearn::summary::Score) -> Option<bool> {
 #[test]
 fn scores_hold_what_their_format_promises() {
     let bench = Bench::new();
-    let scores: Scores = bench.swap("run", "");
+    let scores: Scores = bench.swap("run", "--oracles 3 --methods all");
     assert_eq!(scores.format, 1);
     assert_eq!((scores.task.forget, scores.task.learn), (2, Some(5)));
     assert_eq!((scores.task.classes_before, scores.task.classes_after), (vec![0, 1, 2, 3, 4], vec![0, 1, 5, 3, 4]));

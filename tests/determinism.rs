@@ -68,7 +68,7 @@ fn residual_nets_and_running_statistics() {
 #[test]
 fn a_models_name_seeds_it_whatever_else_is_made() {
     // With fewer oracles and other methods around it, each model stays the same: no draw of one shifts another's.
-    let runs = [("all", ""), ("few", "--oracles 1 --methods random-layers")];
+    let runs = [("all", "--oracles 3 --methods all"), ("few", "--oracles 1 --methods random-layers")];
     let made = checkpoints_and_scores("--arch mlp --epochs 1 --threads 2", &runs);
     let (all, few) = (&made[0].0, &made[1].0);
     let names: Vec<&str> = few.iter().map(|(n, _)| n.as_str()).collect();

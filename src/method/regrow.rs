@@ -38,7 +38,7 @@ pub struct Regrow {
 
 impl Default for Regrow {
     fn default() -> Self {
-        Self { cut: "auto".into(), budget: 0.045, epochs: 2, learn_boost: 1.0 }
+        Self { cut: "auto".into(), budget: 0.045, epochs: 2, learn_boost: 6.0 }
     }
 }
 

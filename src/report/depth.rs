@@ -20,12 +20,20 @@ pub fn html(summary: &Summary, models: &Models) -> String {
     if figures.is_empty() {
         return String::new();
     }
-    let plots: String = figures.iter().map(|(audit, metric)| plot(scores, models, audit, metric)).collect();
+    // First what is judged and fitted on all data; what repeats it on less, and what is not judged, can be folded out.
+    let judged = |(audit, metric): &(&str, &str)| scores.iter().any(|s| s.audit == *audit && s.metric == *metric && s.tolerance.is_some());
+    let (first, more): (Vec<_>, Vec<_>) = figures.into_iter().partition(|f| judged(f) && !f.1.ends_with("pct"));
+    let drawn = |figures: &[(&str, &str)]| -> String { figures.iter().map(|(audit, metric)| plot(scores, models, audit, metric)).collect() };
+    let plots = drawn(&first);
+    let more = match more.len() {
+        0 => String::new(),
+        n => format!("<details><summary><strong>{n} more by depth</strong></summary>\n<div class=\"plots\">{}</div></details>\n", drawn(&more)),
+    };
     format!(
         "<section id=\"depth\"><h2>Old class by depth</h2>\n\
          <p>What a read-out finds of the old class at each cut through the model, from the first stage (left) to just before the head (right). The grey band is where \
          retrained models lie, as wide as the rule for ✓ makes it. A line above it holds more than a model that never saw the old class: hidden, not erased.</p>\n\
-         {}<div class=\"plots\">{plots}</div></section>\n",
+         {}<div class=\"plots\">{plots}</div>\n{more}</section>\n",
         legend(models)
     )
 }
