@@ -120,7 +120,7 @@ fn another_configuration_is_refused_by_its_key() {
         ("--forget 2", "--forget 3", "`forget` was 2, is now 3"),
         ("--learn 5", "--classes 0,1,2,3,4", "`learn` was 5, is now nothing"),
         ("--quiet", "--quiet --seed 1", "`seed` was 0, is now 1"),
-        ("--quiet", "--quiet --oracles 4", "`oracles` was 3, is now 4"),
+        ("--quiet", "--quiet --oracles 4", "`oracles` was 5, is now 4"),
         ("--quiet", "--quiet --augment false", "`augment` was true, is now false"),
         ("--quiet", "--quiet --set finetune.epochs=1", "`method` was"),
         (METHODS, "--methods finetune", "`method` was"),
