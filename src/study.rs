@@ -16,7 +16,8 @@ pub const FORMAT: u32 = 1;
 /// Most classes of an original.
 const MOST_CLASSES: usize = 20;
 /// Images that a network meets in its training, each time it meets one counted: where a held-out part of the training images stops to
-/// gain (emnist-derived47, `cnn-s`: 88.3, 89.4, 89.3 % after 10, 20, 40 epochs of 9,600 images).
+/// gain (`cnn-s`, emnist-derived47: 88.3, 89.4, 89.3 % after 10, 20, 40 epochs of 9,600 images; MNIST: 99.1, 99.0, 98.9 % after 5, 10, 20 of
+/// 54,000).
 const GREY_IMAGES: usize = 240_000;
 /// The same for colour images, which take a deeper network.
 const COLOUR_IMAGES: usize = 1_200_000;
