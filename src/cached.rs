@@ -29,21 +29,18 @@ impl Cache {
         Self { values, shape, slots }
     }
 
-    /// The activations of `model` at `cut` on `data`: on the images as they are for no `copies`, else on so many augmented copies of each.
-    /// The forward passes are counted in `ctx.cost`.
-    pub fn fill(model: &Classifier, cut: Cut, data: &Labelled, copies: usize, ctx: &mut Context) -> Result<Self> {
+    /// The activations of `model` at `cut` on `data`, augmented once, in an order of their own. The forward passes are counted in `ctx.cost`.
+    pub fn fill(model: &Classifier, cut: Cut, data: &Labelled, ctx: &mut Context) -> Result<Self> {
         let shape = model.spec().cut_shapes[cut.0];
-        let mut cache = Self { values: Vec::with_capacity(copies.max(1) * data.len() * shape.iter().product::<usize>()), shape, slots: Vec::new() };
-        for copy in 0..copies.max(1) {
-            let augmentation = (copies > 0).then_some(&ctx.pipeline.augmentation);
-            let seed = rng::derive_seed(ctx.seed, "cache", copy as u64);
-            for batch in Batches::shuffled(data, INFERENCE_BATCH, &ctx.pipeline.normalisation, augmentation, (seed, 0), &ctx.device) {
-                ctx.check_interrupt()?;
-                cache.values.extend(floats(model.activations(batch.images, cut).0));
-                cache.slots.extend(batch.slots);
-            }
+        let mut cache =
+            Self { values: Vec::with_capacity(data.len() * shape.iter().product::<usize>()), shape, slots: Vec::with_capacity(data.len()) };
+        let (normalisation, seed) = (&ctx.pipeline.normalisation, rng::derive_seed(ctx.seed, "cache", 0));
+        for batch in Batches::shuffled(data, INFERENCE_BATCH, normalisation, Some(&ctx.pipeline.augmentation), (seed, 0), &ctx.device) {
+            ctx.check_interrupt()?;
+            cache.values.extend(floats(model.activations(batch.images, cut).0));
+            cache.slots.extend(batch.slots);
         }
-        ctx.cost.forwarded_part(copies.max(1) * data.len(), 1.0 - model.spec().share_above(cut));
+        ctx.cost.forwarded_part(data.len(), 1.0 - model.spec().share_above(cut));
         Ok(cache)
     }
 

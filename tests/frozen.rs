@@ -179,3 +179,39 @@ fn logit_mask_touches_the_old_slot_only() {
         }
     }
 }
+
+#[test]
+fn regrow_keeps_its_trunk_and_nothing_of_what_was_above() {
+    let dataset = blobs();
+    let task = task(&dataset, true);
+    for (arch, cut, trunk) in [("cnn-s", "auto", &["conv1.", "conv2.", "conv3."][..]), ("resnet20", "group1", &["stem.", "group1."])] {
+        let original = trained("original", arch, &dataset, &task.before, 1);
+        let below = |name: &str| trunk.iter().any(|t| name.starts_with(t));
+        let regrown = |original: &Classifier| apply("regrow", &format!("cut = \"{cut}\"\nbudget = 0.5"), original, &dataset, &task, 3);
+        let result = regrown(&original);
+        // Running statistics included, which no gradient mask reaches.
+        let changed = differing(&original, &result);
+        assert!(changed.iter().all(|name| !below(name)), "{arch}: {changed:?}");
+        assert!(original.parameters().iter().all(|p| below(&p.name) || changed.contains(&p.name)), "{arch}: only {changed:?}");
+        // Whatever the original knew above the cut: the result is the same.
+        let other = original.reset(99, |name| !below(name));
+        assert_eq!(bits(&regrown(&other)), bits(&result), "{arch}");
+    }
+}
+
+#[test]
+fn regrow_keeps_its_budget() {
+    let dataset = blobs();
+    let task = task(&dataset, true);
+    let original = trained("original", "cnn-s", &dataset, &task.before, 1);
+    let images = task.retain_and_learn().unwrap().len();
+    for budget in [0.2, 0.45, 2.0] {
+        let mut ctx = context("regrow", &dataset, 2);
+        let table = format!("budget = {budget:?}").parse::<toml::Table>().unwrap();
+        method::apply("regrow", &table, original.clone(), &task, &mut ctx).unwrap();
+        let (spent, allowed) = (ctx.cost.passes_over(images), budget * 2.0);
+        // Samples are whole: half a sample a class and pass too many at most.
+        let rounding = 2.5 * 5.0 / images as f64;
+        assert!(spent > 0.5 * allowed && spent <= allowed + rounding, "{spent} of {allowed}");
+    }
+}

@@ -117,7 +117,7 @@ impl Method for Regrow {
             None => retain,
         };
         let data = Labelled::new(samples, task.working());
-        let cache = Cache::fill(&original, cut, &data, 1, ctx)?;
+        let cache = Cache::fill(&original, cut, &data, ctx)?;
         let trunk: Vec<String> = original.spec().stage_names[..cut.0].iter().map(|n| format!("{n}.")).collect();
         let above = |name: &str| !trunk.iter().any(|t| name.starts_with(t));
         let settings = TrainSettings { epochs: plan.epochs, schedule: Schedule::Cosine, ..ctx.settings.clone() };
