@@ -7,6 +7,7 @@ use burn::tensor::{Tensor, TensorData};
 use rand::seq::SliceRandom;
 
 use super::{AuditData, Features, PartName};
+use crate::cached;
 use crate::context::Context;
 use crate::data::{Batches, ClassId, Labelled, Samples, Slot};
 use crate::error::Result;
@@ -114,7 +115,7 @@ pub fn on_features(
 
 /// `rows` of `features` as N×D×1×1.
 pub fn gather(features: &Features, rows: &[usize], device: &burn::tensor::Device) -> Activations {
-    let values: Vec<f32> = rows.iter().flat_map(|i| features.row(*i).iter().copied()).collect();
+    let values = cached::gather(&features.values, features.width, rows);
     Activations(Tensor::from_data(TensorData::new(values, [rows.len(), features.width, 1, 1]), device))
 }
 
