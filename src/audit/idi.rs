@@ -13,7 +13,7 @@ use crate::summary::{Family, ModelKind};
 /// - `idi_mlp`, `information_difference_mlp`: I from the calibrated network, which also sees what is not linear.
 ///
 /// The paper estimates I with InfoNCE critics; here it is ln 2 minus a calibrated probe's cross-entropy on test data, a lower bound too, of the
-/// information on a class prior of one half (see [`super::calibration::Calibration::information`]). Nothing is clamped at 0.
+/// information on a class prior of one half (see [`super::platt::Platt::information`]). Nothing is clamped at 0.
 ///
 /// Undefined without original or with fewer than two oracles, and where ID(o) is not above 2·sd·√(1+1/n), the oracles' own spread: where the
 /// original knows no more than retrained models do, there is no yardstick. An oracle's ID is to the others' mean, its yardstick that of all.

@@ -12,7 +12,7 @@ use crate::summary::Family;
 ///   [`shares::accuracies`]);
 /// - `mlp_control_accuracy`: the same on labels that say nothing (see [`shares::control_labels`]), 0.5 up to sampling; not judged;
 /// - `mlp_information_old`: what the network's scores, calibrated on held-out training samples, tell of "old class?" on test images, in nats, a
-///   lower bound of the mutual information (see [`super::calibration::Calibration::information`]); not judged, the index `idi_mlp` made of it is.
+///   lower bound of the mutual information (see [`super::platt::Platt::information`]); not judged, the index `idi_mlp` made of it is.
 #[derive(Debug)]
 pub struct MlpProbe;
 

@@ -7,7 +7,6 @@
 
 mod accuracy;
 pub mod agreement;
-pub mod calibration;
 mod cka;
 mod collateral;
 mod confidence;
@@ -24,6 +23,7 @@ mod mlp_probe;
 mod nearest_mean;
 pub mod network;
 mod pair_leak;
+pub mod platt;
 mod probe;
 mod profile;
 mod prototype;

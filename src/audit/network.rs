@@ -5,7 +5,7 @@ use faer::{Accum, Mat, MatMut, MatRef, Par};
 use rand::RngExt;
 use rand::seq::SliceRandom;
 
-use super::calibration::Calibration;
+use super::platt::Platt;
 use super::signals::Features;
 use crate::kernels::optimiser::adam_in_place;
 use crate::optimiser::{OptimiserKind, adam_step};
@@ -46,7 +46,7 @@ pub struct Trained {
     /// The network, for features as they are.
     pub network: Network,
     /// Score → probability.
-    pub calibration: Calibration,
+    pub calibration: Platt,
 }
 
 /// Rows prepared for training.
@@ -222,7 +222,7 @@ pub fn train(x: &Features, rows: &[usize], y: &[bool], seed: u64, draw: u64) -> 
     }
     let network = best.1;
     let scores: Vec<f64> = held.x.chunks(BATCH * d.max(1)).flat_map(|c| network.outputs(&network.hidden(c))).map(f64::from).collect();
-    Trained { calibration: Calibration::fit(&scores, &held.y), network: network.on_raw(&centre, &scale) }
+    Trained { calibration: Platt::fit(&scores, &held.y), network: network.on_raw(&centre, &scale) }
 }
 
 /// Mean of each feature over the rows, and what centred features are multiplied with: 1/√(its variance + the mean variance of all features).

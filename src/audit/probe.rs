@@ -1,7 +1,7 @@
 //! `probe`: can a linear read-out still find the old class, at every cut?
 
-use super::calibration::Calibration;
 use super::linalg::{self, Factored};
+use super::platt::Platt;
 use super::{Audit, CutFeatures, Findings, Measured, PartName, Subject, shares};
 use crate::context::Context;
 use crate::error::Result;
@@ -18,7 +18,7 @@ const CONTROLS: u64 = 3;
 /// - `ridge_control_accuracy`: the same on labels that say nothing (see [`shares::control_labels`]). Not judged: 0.5 up to sampling, or the
 ///   read-outs see test data;
 /// - `ridge_information_old`: what the read-out, calibrated on its leave-one-out scores, tells of "old class?" on test images, in nats, a lower
-///   bound of the mutual information (see [`Calibration::information`]). Not judged: the index `idi` made of it is.
+///   bound of the mutual information (see [`Platt::information`]). Not judged: the index `idi` made of it is.
 ///
 /// A model that never saw a class still tells it apart from its features; what counts is the gap to the oracles.
 #[derive(Debug)]
@@ -54,7 +54,7 @@ impl Audit for Probe {
             let fit = factored.fit(&linalg::signs(rows, &old));
             let scores = fit.readout.scores(&cut.test);
             if rows.len() == old.len() {
-                let information = Calibration::fit(&fit.left_out, &old).information(&scores, &test_old);
+                let information = Platt::fit(&fit.left_out, &old).information(&scores, &test_old);
                 beside = [Some(control(&factored, subject, cut)), information];
             }
             Ok(linalg::balanced_accuracy(&scores, &test_old))

@@ -7,7 +7,7 @@ const STEPS: usize = 100;
 
 /// P(old | score) = 1/(1 + exp(−(`slope`·score + `level`))), old class and rest being equally likely.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Calibration {
+pub struct Platt {
     slope: f64,
     level: f64,
 }
@@ -17,7 +17,7 @@ fn softplus(z: f64) -> f64 {
     z.max(0.0) + (-z.abs()).exp().ln_1p()
 }
 
-impl Calibration {
+impl Platt {
     /// Platt scaling (Platt 1999): logistic regression of the side on the score of samples that the read-out was not fitted on, both sides
     /// weighing a half. Targets are (n+1)/(n+2) for the old class's n samples and 1/(n+2) for the n others, Platt's prior, which keeps the slope
     /// finite where the sides are separable. Both sides must have a sample.
@@ -108,7 +108,7 @@ mod tests {
         let (test, test_old) = normals(60_000, mean, sd, 2);
         let rows: Vec<usize> = (0..old.len()).collect();
         let fit = Factored::of(&train, &rows, &old).expect("finite").fit(&signs(&rows, &old));
-        Calibration::fit(&fit.left_out, &old).information(&fit.readout.scores(&test), &test_old).expect("both sides")
+        Platt::fit(&fit.left_out, &old).information(&fit.readout.scores(&test), &test_old).expect("both sides")
     }
 
     #[test]
@@ -127,12 +127,12 @@ mod tests {
     fn separable_scores_give_nearly_all_and_useless_ones_nothing() {
         let old: Vec<bool> = (0..400).map(|i| i % 2 == 0).collect();
         let clear: Vec<f64> = old.iter().map(|o| if *o { 1.0 } else { -1.0 }).collect();
-        let information = Calibration::fit(&clear, &old).information(&clear, &old).expect("both sides");
+        let information = Platt::fit(&clear, &old).information(&clear, &old).expect("both sides");
         // Platt's prior: probabilities of 201/202 give ln 2 + ln(201/202)
         assert!((information - (LN_2 + (201.0f64 / 202.0).ln())).abs() < 1e-6, "{information}");
         let constant = vec![0.3; 400];
-        assert!(Calibration::fit(&constant, &old).information(&constant, &old).expect("both sides").abs() < 1e-9);
-        assert_eq!(Calibration::fit(&clear, &old).information(&[1.0], &[true]), None);
+        assert!(Platt::fit(&constant, &old).information(&constant, &old).expect("both sides").abs() < 1e-9);
+        assert_eq!(Platt::fit(&clear, &old).information(&[1.0], &[true]), None);
     }
 
     #[test]
@@ -140,7 +140,7 @@ mod tests {
         let (x, old) = normals(2000, 1.0, 1.0, 3);
         let scores: Vec<f64> = x.values.iter().map(|v| f64::from(*v)).collect();
         let scaled: Vec<f64> = scores.iter().map(|s| s * 1e9).collect();
-        let [a, b] = [&scores, &scaled].map(|s| Calibration::fit(s, &old).information(s, &old).expect("both sides"));
+        let [a, b] = [&scores, &scaled].map(|s| Platt::fit(s, &old).information(s, &old).expect("both sides"));
         assert!((a - b).abs() < 1e-9, "{a} {b}");
     }
 }
