@@ -29,12 +29,13 @@ impl Cache {
         Self { values, shape, slots }
     }
 
-    /// The activations of `model` at `cut` on `data`, augmented once, in an order of their own. The forward passes are counted in `ctx.cost`.
-    pub fn fill(model: &Classifier, cut: Cut, data: &Labelled, ctx: &mut Context) -> Result<Self> {
+    /// The activations of `model` at `cut` on `data`, augmented once, in an order of their own; other numbers `copy` augment otherwise. The
+    /// forward passes are counted in `ctx.cost`.
+    pub fn fill(model: &Classifier, cut: Cut, data: &Labelled, copy: u64, ctx: &mut Context) -> Result<Self> {
         let shape = model.spec().cut_shapes[cut.0];
         let mut cache =
             Self { values: Vec::with_capacity(data.len() * shape.iter().product::<usize>()), shape, slots: Vec::with_capacity(data.len()) };
-        let (normalisation, seed) = (&ctx.pipeline.normalisation, rng::derive_seed(ctx.seed, "cache", 0));
+        let (normalisation, seed) = (&ctx.pipeline.normalisation, rng::derive_seed(ctx.seed, "cache", copy));
         for batch in Batches::shuffled(data, INFERENCE_BATCH, normalisation, Some(&ctx.pipeline.augmentation), (seed, 0), &ctx.device) {
             ctx.check_interrupt()?;
             cache.values.extend(floats(model.activations(batch.images, cut).0));
@@ -42,6 +43,16 @@ impl Cache {
         }
         ctx.cost.forwarded_part(data.len(), 1.0 - model.spec().share_above(cut));
         Ok(cache)
+    }
+
+    /// Takes in the samples of `other`.
+    ///
+    /// # Panics
+    /// If they have another shape.
+    pub fn append(&mut self, other: Self) {
+        assert_eq!(self.shape, other.shape, "activations of one cut");
+        self.values.extend(other.values);
+        self.slots.extend(other.slots);
     }
 
     /// Number of samples.

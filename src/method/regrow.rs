@@ -1,10 +1,13 @@
 //! `regrow`: cut below the stages that tell the old class apart, and grow everything above anew.
 //!
 //! 1. **Cut.** Below the cut stays the original's trunk; the stages above it and the head are drawn afresh.
-//! 2. **Cache.** The trunk's activations of a share of the retain and the learn set, augmented once, are computed and kept.
+//! 2. **Cache.** The trunk's activations of a share of the retain set, augmented once, and of several augmented copies of the learn set are
+//!    computed and kept.
 //! 3. **Regrow.** The top is trained on them with cross-entropy towards the classes after the swap, with the original training's optimiser,
 //!    rate and batch, the rate falling along a cosine. It never meets an old-class sample, nor a soft label from a model that did: above the
 //!    cut the result is what retraining would make of this trunk.
+//! 4. **Sharpen.** Networks grow surer the longer they train, and the top trained briefly: its logits are multiplied by the one number that
+//!    spreads them over retained samples as widely as the original's.
 //!
 //! What it may cost is set beforehand, as a share of one retraining, and the share of the data follows: forward passes through the trunk cost
 //! a third of a training pass, epochs on the cache the top's share of one. Where the budget allows for more than all data, epochs are added.
@@ -19,7 +22,8 @@ use crate::cached::{Cache, fit_top};
 use crate::context::{Context, Schedule, TrainSettings};
 use crate::data::{Labelled, Needs, Slot, SwapTask};
 use crate::error::{Error, Result, did_you_mean};
-use crate::model::{Classifier, Cut, Spec};
+use crate::model::{Activations, Classifier, Cut, Spec, tensors::floats};
+use crate::stats;
 
 /// Parameters.
 #[derive(Debug, Serialize, Deserialize)]
@@ -31,14 +35,19 @@ pub struct Regrow {
     pub budget: f64,
     /// Fewest epochs on the cache: with a small budget it holds fewer samples, not fewer epochs.
     pub epochs: usize,
-    /// How many times the retain set's share of the learn set is cached, as far as there are samples: the trunk has yet to meet that class.
-    /// The loss makes up for it, so that the classes stay as likely as they are.
+    /// How many times the retain set's share of the learn set is cached, beyond its samples in further augmented copies: the trunk has yet to
+    /// meet that class.
     pub learn_boost: f64,
+    /// How much of that the loss makes up for: with 1 classes are as likely as in the data, with 0 as in the cache. Between them, since a class
+    /// that the trunk was not made for is found less often than it is there.
+    pub adjustment: f64,
+    /// Whether the logits are scaled to the spread of the original's.
+    pub sharpen: bool,
 }
 
 impl Default for Regrow {
     fn default() -> Self {
-        Self { cut: "auto".into(), budget: 0.045, epochs: 2, learn_boost: 6.0 }
+        Self { cut: "auto".into(), budget: 0.045, epochs: 2, learn_boost: 3.0, adjustment: 0.5, sharpen: true }
     }
 }
 
@@ -53,12 +62,15 @@ pub const ENTRY: MethodEntry = MethodEntry {
     build: |t| super::build::<Regrow>("regrow", t),
 };
 
+/// Retained samples by which the logits' spread is compared.
+const SPREAD_SAMPLES: usize = 1024;
+
 /// How the budget is spent.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Plan {
     /// Share of every retain class's training samples.
     retain: f64,
-    /// Share of the new class's.
+    /// Share of the new class's; above 1 in several augmented copies.
     learn: f64,
     /// Passes over the cache.
     epochs: usize,
@@ -69,14 +81,11 @@ impl Plan {
     /// least `epochs` epochs and a share of the learn set `boost` times that of the retain set.
     fn new(passes: f64, new: f64, above: f64, epochs: usize, boost: f64) -> Self {
         let fill = (1.0 - above) / 3.0;
-        // In passes over all data. The learn set's share grows with the retain set's until it is whole.
-        let data = passes / (fill + epochs as f64 * above);
-        let both = data / (1.0 - new + boost * new);
-        let retain = if boost * both <= 1.0 { both } else { (data - new) / (1.0 - new) };
-        if retain <= 1.0 {
-            return Self { retain, learn: (boost * retain).min(1.0), epochs };
-        }
-        Self { retain: 1.0, learn: 1.0, epochs: epochs.max(((passes - fill) / above).floor() as usize) }
+        // Of all data, that a retain share of 1 brings into the cache.
+        let whole = 1.0 - new + boost * new;
+        let retain = (passes / (fill + epochs as f64 * above) / whole).min(1.0);
+        let longest = ((passes / (retain * whole) - fill) / above * (1.0 + 1e-12)).floor() as usize;
+        Self { retain, learn: boost * retain, epochs: epochs.max(longest) }
     }
 }
 
@@ -98,7 +107,8 @@ impl Method for Regrow {
     fn check(&self) -> Result<()> {
         in_range("regrow", "budget", self.budget, 1e-6..=10.0)?;
         in_range("regrow", "epochs", self.epochs as f64, 1.0..=1e4)?;
-        in_range("regrow", "learn_boost", self.learn_boost, 1.0..=1e3)
+        in_range("regrow", "learn_boost", self.learn_boost, 1.0..=1e3)?;
+        in_range("regrow", "adjustment", self.adjustment, 0.0..=1.0)
     }
 
     fn check_for(&self, model: &Classifier) -> Result<()> {
@@ -107,27 +117,58 @@ impl Method for Regrow {
 
     fn apply(&self, original: Classifier, task: &SwapTask, ctx: &mut Context) -> Result<Classifier> {
         let cut = self.cut_of(original.spec())?;
-        let (all, retain) = (task.retain_and_learn()?, task.retain.train.samples()?);
-        let new = 1.0 - retain.len() as f64 / all.len() as f64;
-        let passes = self.budget * ctx.settings.epochs as f64;
-        let plan = Plan::new(passes, new, original.spec().share_above(cut), self.epochs, self.learn_boost);
-        let retain = retain.share_of_each_class(plan.retain, ctx.seed);
-        let samples = match &task.learn {
-            Some(learn) => retain.union([&learn.train.samples()?.share_of_each_class(plan.learn, ctx.seed)]),
-            None => retain,
-        };
-        let data = Labelled::new(samples, task.working());
-        let cache = Cache::fill(&original, cut, &data, ctx)?;
-        let trunk: Vec<String> = original.spec().stage_names[..cut.0].iter().map(|n| format!("{n}.")).collect();
-        let above = |name: &str| !trunk.iter().any(|t| name.starts_with(t));
+        let (all, retain) = (task.retain_and_learn()?.len() as f64, task.retain.train.samples()?);
+        let new = 1.0 - retain.len() as f64 / all;
+        let above = original.spec().share_above(cut);
+        let spread = if self.sharpen { 2.0 * SPREAD_SAMPLES.min(retain.len()) as f64 / all * above / 3.0 } else { 0.0 };
+        let passes = (self.budget * ctx.settings.epochs as f64 - spread).max(0.0);
+        let plan = Plan::new(passes, new, above, self.epochs, self.learn_boost);
+        let cache = cache(&original, cut, task, plan, ctx)?;
         let settings = TrainSettings { epochs: plan.epochs, schedule: Schedule::Cosine, ..ctx.settings.clone() };
         // log of how much more often than in the data a class is met (Menon et al. 2021, arXiv 2007.07314, eq. 10)
         let mut offsets = vec![0f32; original.spec().slots];
-        if let Some(Slot(s)) = task.swap.learn.and_then(|c| task.working().slot(c)) {
-            offsets[s] = (plan.learn / plan.retain).ln() as f32;
+        let new_slot = task.swap.learn.and_then(|c| task.working().slot(c));
+        if let Some(Slot(s)) = new_slot {
+            offsets[s] = (self.adjustment * (plan.learn / plan.retain).ln()) as f32;
         }
-        fit_top(original.reset(ctx.seed, above), cut, &cache, &offsets, &settings, ctx)
+        let trunk: Vec<String> = original.spec().stage_names[..cut.0].iter().map(|n| format!("{n}.")).collect();
+        let fresh = original.clone().reset(ctx.seed, |name| !trunk.iter().any(|t| name.starts_with(t)));
+        let regrown = fit_top(fresh, cut, &cache, &offsets, &settings, ctx)?;
+        if !self.sharpen {
+            return Ok(regrown);
+        }
+        let retained: Vec<usize> = (0..cache.len()).filter(|i| cache.slots(&[*i])[0] != new_slot).take(SPREAD_SAMPLES).collect();
+        ctx.cost.forwarded_part(2 * retained.len(), above);
+        let [wanted, has] = [&original, &regrown].map(|m| spread_of(m, cut, &cache, &retained, ctx));
+        let factor = (wanted / has).sqrt() as f32;
+        Ok(if factor.is_normal() { scaled(regrown, factor) } else { regrown })
     }
+}
+
+/// The trunk's activations of what `plan` says: the retain set's share, then the learn set's copies, each augmented anew.
+fn cache(original: &Classifier, cut: Cut, task: &SwapTask, plan: Plan, ctx: &mut Context) -> Result<Cache> {
+    let retain = task.retain.train.samples()?.share_of_each_class(plan.retain, ctx.seed);
+    let mut cache = Cache::fill(original, cut, &Labelled::new(retain, task.working()), 0, ctx)?;
+    if let Some(learn) = &task.learn {
+        let all = learn.train.samples()?;
+        for copy in 0..plan.learn.ceil() as u64 {
+            let part = all.share_of_each_class((plan.learn - copy as f64).min(1.0), ctx.seed);
+            cache.append(Cache::fill(original, cut, &Labelled::new(part, task.working()), 1 + copy, ctx)?);
+        }
+    }
+    Ok(cache)
+}
+
+/// Mean over the samples `picked` of `cache` of the variance over classes of the logits, nats².
+fn spread_of(model: &Classifier, cut: Cut, cache: &Cache, picked: &[usize], ctx: &Context) -> f64 {
+    let logits = floats(model.resume(Activations(cache.rows(picked, &ctx.device)), cut)); // [N, K]
+    let spreads: Vec<f64> = logits.chunks(model.spec().slots).map(stats::confidence).collect();
+    stats::mean(&spreads)
+}
+
+/// `model` with its logits multiplied by `factor`.
+fn scaled(model: Classifier, factor: f32) -> Classifier {
+    model.rewrite(|name, _shape, current| name.starts_with("head.").then(|| current().iter().map(|v| v * factor).collect()))
 }
 
 #[cfg(test)]
@@ -139,13 +180,13 @@ mod tests {
         for (passes, above, epochs) in [(0.2, 0.2, 4), (0.9, 0.19, 4), (3.0, 0.1, 4), (0.05, 0.9, 1), (40.0, 0.5, 3)] {
             for (new, boost) in [(0.1, 1.0), (0.05, 3.0), (0.3, 10.0), (0.0, 3.0)] {
                 let plan = Plan::new(passes, new, above, epochs, boost);
-                let data = (1.0 - new) * plan.retain + new * plan.learn;
+                let data = (1.0 - new) * plan.retain + new * plan.learn; // in sets of all data
                 let spent = data * ((1.0 - above) / 3.0 + plan.epochs as f64 * above);
                 let at = format!("{plan:?} spends {spent} of {passes}");
-                assert!(spent <= passes * (1.0 + 1e-12) && plan.retain <= 1.0 && plan.learn <= 1.0 && plan.epochs >= epochs, "{at}");
-                assert!(plan.learn >= plan.retain && plan.learn <= boost * plan.retain * (1.0 + 1e-12), "{at}");
+                assert!(spent <= passes * (1.0 + 1e-12) && plan.retain <= 1.0 && plan.epochs >= epochs, "{at}");
+                assert_eq!(plan.learn, boost * plan.retain, "{at}");
                 // Nothing is left that another epoch could use.
-                assert!(plan.retain < 1.0 && spent > passes * (1.0 - 1e-12) || spent > passes - above, "{at}");
+                assert!(plan.retain < 1.0 && spent > passes * (1.0 - 1e-9) || spent > passes - data * above, "{at}");
             }
         }
     }
