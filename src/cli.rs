@@ -69,6 +69,7 @@ pub struct DemoArgs {
 
 /// `unlearn train`
 #[derive(Debug, Args)]
+#[command(mut_arg("store", |a| a.hide(true)))]
 pub struct TrainArgs {
     /// Settings from a TOML file; flags win over it
     #[arg(long)]

@@ -128,11 +128,7 @@ impl Store {
     /// A file that can't be read, is damaged, or is another unit's.
     pub fn find(&self, hash: &str, device: &Device) -> Result<Option<Found>> {
         let Some((bytes, sidecar)) = self.files(hash)? else { return Ok(None) };
-        let at = self.checkpoint(hash).display().to_string();
-        let (model, metadata) = checkpoint::read(&at, &bytes, device)?;
-        if metadata.config_hash != hash {
-            return Err(Error::input(at, format!("another unit's checkpoint: it says that it is {}", metadata.config_hash), "delete it"));
-        }
+        let (model, metadata) = checkpoint::read(&self.checkpoint(hash).display().to_string(), &bytes, device)?;
         Ok(Some(Found { model, metadata, bytes, sidecar }))
     }
 
@@ -165,10 +161,15 @@ impl Store {
                 "name another folder with --store",
             ));
         }
+        let at = checkpoint.display().to_string();
         let sha256 = checkpoint::sha256(&bytes);
         if sidecar.sha256 != sha256 {
             let what = format!("damaged, or another file: its SHA-256 is {sha256}, the sidecar says {}", sidecar.sha256);
-            return Err(Error::input(checkpoint.display().to_string(), what, "delete it"));
+            return Err(Error::input(at, what, "delete it"));
+        }
+        let says = checkpoint::metadata(&at, &bytes)?.config_hash;
+        if says != hash {
+            return Err(Error::input(at, format!("another unit's checkpoint: it says that it is {says}"), "delete it"));
         }
         Ok(Some((bytes, sidecar)))
     }

@@ -11,7 +11,7 @@ use unlearn::oracle;
 use unlearn::output::{Output, table};
 use unlearn::run::Run;
 use unlearn::schedule::side_by_side;
-use unlearn::store::{self, Store};
+use unlearn::store::Store;
 use unlearn::train;
 use unlearn::unit::{Made, Origin, Workshop};
 
@@ -49,7 +49,7 @@ pub fn oracle(args: OracleArgs, json: bool, output: &Output) -> Result<()> {
 fn store(settings: &Settings, output: &Output) -> Result<Store> {
     let Some(store) = Store::of(settings.store.as_deref(), output)? else {
         let what = "no store: the oracles would be trained and lost";
-        return Err(Error::input(format!("--store {}", store::NONE), what, "name a folder with --store or UNLEARN_STORE"));
+        return Err(Error::input("--store", what, "name a folder with --store or UNLEARN_STORE"));
     };
     if !store.writable() {
         return Err(Error::input(format!("--store {}", store.dir().display()), "it can't be written to", "name another folder"));

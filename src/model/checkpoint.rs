@@ -89,7 +89,7 @@ pub fn load(path: &Path, device: &Device) -> Result<(Classifier, Metadata, Strin
 
 /// [`load`] from the bytes of a checkpoint; `at` names it in messages.
 pub fn read(at: &str, bytes: &[u8], device: &Device) -> Result<(Classifier, Metadata)> {
-    let metadata = metadata_of(at, bytes)?;
+    let metadata = metadata(at, bytes)?;
     let map = metadata.classes()?;
     let file = SafeTensors::deserialize(bytes).map_err(|e| not_safetensors(at, &e.to_string()))?;
     check_size(at, &metadata, bytes.len() / 4)?;
@@ -130,14 +130,15 @@ pub type StoredTensor = (String, String, Vec<usize>);
 pub fn inspect(path: &Path) -> Result<(Metadata, Vec<StoredTensor>, String)> {
     let bytes = std::fs::read(path).map_err(Error::io(path))?;
     let at = path.display().to_string();
-    let metadata = metadata_of(&at, &bytes)?;
+    let metadata = metadata(&at, &bytes)?;
     let file = SafeTensors::deserialize(&bytes).map_err(|e| not_safetensors(&at, &e.to_string()))?;
     let mut rows: Vec<_> = file.tensors().into_iter().map(|(n, t)| (n, format!("{:?}", t.dtype()), t.shape().to_vec())).collect();
     rows.sort();
     Ok((metadata, rows, sha256(&bytes)))
 }
 
-fn metadata_of(at: &str, bytes: &[u8]) -> Result<Metadata> {
+/// What a checkpoint says about itself, from its bytes; `at` names it in messages.
+pub fn metadata(at: &str, bytes: &[u8]) -> Result<Metadata> {
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| not_safetensors(at, &e.to_string()))?;
     let json = header.metadata().as_ref().and_then(|m| m.get(KEY)).ok_or_else(|| {
         Error::input(
