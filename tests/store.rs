@@ -64,6 +64,7 @@ fn a_second_run_takes_what_the_first_trained_and_ends_alike() {
         assert!((a.wall_s - b.wall_s).abs() < 1e-9 && a.train_passes == b.train_passes && a.threads == b.threads, "{a:?} {b:?}");
     }
     assert!(cost("second", "finetune").share_of_retrain.is_some());
+    assert!(!second.out.contains("no share of a retraining"), "{}", second.out);
     // The report has their training curves as well.
     let curves = |run: &str| {
         let curves = unlearn::events::curves(&bench.path(&format!("{run}/events.jsonl"))).unwrap();

@@ -1,14 +1,16 @@
 //! What each model cost, everything it does included.
 
-use super::models::Models;
+use super::models::{Model, Models};
 use super::text::{escape, seconds, share, significant};
+use crate::assess::UNTRAINED;
 use crate::summary::{ModelKind, Summary};
 
 /// Why methods have no share of a retraining, where one has none; the page and the Markdown say it alike. As plain text.
 pub fn why_no_share(summary: &Summary, models: &Models) -> Option<String> {
     let cost = |name: &str| summary.scores.cost.iter().find(|c| c.model == name);
-    let made = |kind| matches!(kind, ModelKind::Method | ModelKind::Control);
-    let missing = models.judged().filter(|m| made(m.kind)).any(|m| cost(m.name).is_some_and(|c| c.wall_s > 0.0 && c.share_of_retrain.is_none()));
+    // The network that was never trained runs alone, with all threads; nobody asks what it cost.
+    let made = |m: &&Model| matches!(m.kind, ModelKind::Method | ModelKind::Control) && m.name != UNTRAINED;
+    let missing = models.judged().filter(made).any(|m| cost(m.name).is_some_and(|c| c.wall_s > 0.0 && c.share_of_retrain.is_none()));
     if !missing {
         return None;
     }
@@ -49,4 +51,28 @@ pub fn html(summary: &Summary, models: &Models) -> String {
          <th scope=\"col\">Wall time<small>lower is better</small></th><th scope=\"col\">Share of one retraining<small>%, lower is better</small></th>\
          <th scope=\"col\">Training passes<small>lower is better</small></th></tr></thead>\n<tbody>{rows}</tbody></table></div></section>\n"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture;
+
+    #[test]
+    fn a_missing_share_has_its_reason() {
+        let why = |summary: &Summary| why_no_share(summary, &Models::of(summary));
+        let mut summary = fixture::swap();
+        assert_eq!(why(&summary), None, "every method has its share");
+        summary.scores.cost.iter_mut().filter(|c| c.model == UNTRAINED).for_each(|c| c.share_of_retrain = None);
+        assert_eq!(why(&summary), None, "what was never trained needs none");
+        summary.scores.cost.iter_mut().for_each(|c| c.share_of_retrain = None);
+        assert!(why(&summary).expect("none has").contains("another number of threads"));
+        let is_oracle = |name: &str| name.starts_with("oracle");
+        summary.scores.cost.retain(|c| !is_oracle(&c.model));
+        assert!(why(&summary).expect("none has").contains("the oracles are from the store"));
+        summary.scores.verdict.retain(|v| !is_oracle(&v.model));
+        summary.scores.scores.retain(|s| !is_oracle(&s.model));
+        summary.outputs.retain(|o| !is_oracle(&o.model));
+        assert!(why(&summary).expect("none has").contains("no model was retrained"));
+    }
 }
