@@ -73,6 +73,7 @@ mod tests {
         summary.scores.verdict.retain(|v| !is_oracle(&v.model));
         summary.scores.scores.retain(|s| !is_oracle(&s.model));
         summary.outputs.retain(|o| !is_oracle(&o.model));
+        summary.curves.retain(|c| !is_oracle(&c.model));
         assert!(why(&summary).expect("none has").contains("no model was retrained"));
     }
 }
