@@ -256,6 +256,7 @@ fn without_a_store_nothing_is_kept() {
     bench.write("file", "mine");
     bench.unlearn(&swap("other", "").replace("--store store", "--store file")).refused(&["--store file", "no folder can be made there"]);
     assert_eq!(bench.read("file"), b"mine");
+    assert_eq!(bench.entries(), ["file", "run"], "a refused run leaves nothing");
 }
 
 #[cfg(target_os = "linux")]

@@ -42,8 +42,8 @@ pub fn swap(args: SwapArgs, json: bool, output: &Output) -> Result<()> {
 pub fn run(args: SwapArgs, output: &Output) -> Result<(Run, Evidence)> {
     let settings = resolve(args.settings, args.config.as_deref())?;
     let Plan { dataset, task, config, device, given } = Plan::of(&settings, args.model.as_deref())?;
+    let store = Store::of(settings.store.as_deref(), output)?; // before the run's directory: a refused run leaves none
     let run = Run::create(&args.out, &config, args.resume)?;
-    let store = Store::of(settings.store.as_deref(), output)?;
     let reporter = Reporter::with_events(output.clone(), run.events())?;
     let workshop = Workshop { run: &run, store: store.as_ref(), config: &config, dataset: &dataset, device, reporter };
 
