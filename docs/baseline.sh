@@ -7,6 +7,7 @@ data=$1 out=$2
 cargo build --release
 unlearn=target/release/unlearn
 export UNLEARN_DATA=$data
+export UNLEARN_STORE=none # every time in the figures is taken in the run that shows it
 
 # 1. Every method as it is, on both sets.
 $unlearn swap --config configs/mnist.toml --out "$out/mnist" --resume

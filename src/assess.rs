@@ -190,6 +190,12 @@ fn oracle_agreement(models: &[Finished], signals: &[Signals]) -> Option<f64> {
         .filter(|(m, _)| m.kind == ModelKind::Oracle)
         .map(|(_, s)| [Role::Retain, Role::Learn].into_iter().filter_map(|r| s.logits(r, PartName::Test)).flat_map(|l| l.argmax()).collect())
         .collect();
+    mean_agreement(&answers)
+}
+
+/// Mean over all pairs of models of the share of samples that both answer alike; `answers`: a slot a sample, one list a model. None with
+/// fewer than two models.
+pub fn mean_agreement(answers: &[Vec<usize>]) -> Option<f64> {
     let mut shares = Vec::new();
     for (i, a) in answers.iter().enumerate() {
         for b in &answers[..i] {

@@ -29,6 +29,8 @@ pub enum Command {
     Train(TrainArgs),
     /// Train (or take) an original, swap a class by each method, retrain oracles, audit, report
     Swap(SwapArgs),
+    /// Train retrained models (oracles) into the store, for every later swap with the same task
+    Oracle(OracleArgs),
     /// Swap random pairs of classes with default settings and say how often the result matches retraining, and at what cost
     Study(StudyArgs),
     /// Audit checkpoints from files, or the models of a finished run again
@@ -57,6 +59,9 @@ pub struct DemoArgs {
     /// CPU threads [default: all cores]
     #[arg(long)]
     pub threads: Option<usize>,
+    /// Where originals and oracles are kept for later runs; `none` for nowhere [default: `store` in the platform's cache directory]
+    #[arg(long, env = "UNLEARN_STORE", hide_env_values = true, value_name = "DIR")]
+    pub store: Option<PathBuf>,
     /// Go on with an interrupted demo
     #[arg(long)]
     pub resume: bool,
@@ -64,6 +69,7 @@ pub struct DemoArgs {
 
 /// `unlearn train`
 #[derive(Debug, Args)]
+#[command(mut_arg("store", |a| a.hide(true)))]
 pub struct TrainArgs {
     /// Settings from a TOML file; flags win over it
     #[arg(long)]
@@ -96,6 +102,25 @@ pub struct SwapArgs {
     pub settings: Settings,
 }
 
+/// `unlearn oracle`
+#[derive(Debug, Args)]
+// What else a swap can be told changes no oracle; it may stand in the file.
+#[command(mut_arg("oracles", |a| a.hide(true)), mut_arg("methods", |a| a.hide(true)), mut_arg("set", |a| a.hide(true)), mut_arg("validation", |a| a.hide(true)))]
+pub struct OracleArgs {
+    /// Settings from a TOML file; flags win over it
+    #[arg(long)]
+    pub config: Option<PathBuf>,
+    /// How many there are to be in the store; fewer than three give a swap no verdict. Same as `oracles` in the file [default: 5]
+    #[arg(long, conflicts_with = "oracles")]
+    pub count: Option<usize>,
+    /// An original whose classes and architecture the oracles are to have
+    #[arg(long)]
+    pub model: Option<PathBuf>,
+    /// Everything else.
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
 /// `unlearn study`
 #[derive(Debug, Args)]
 pub struct StudyArgs {
@@ -120,6 +145,9 @@ pub struct StudyArgs {
     /// CPU threads [default: all cores]
     #[arg(long)]
     pub threads: Option<usize>,
+    /// Where originals and oracles are kept for later runs; `none` for nowhere [default: `store` in the platform's cache directory]
+    #[arg(long, env = "UNLEARN_STORE", hide_env_values = true, value_name = "DIR")]
+    pub store: Option<PathBuf>,
     /// Directory to write: a run directory a pair, study.json, study.md
     #[arg(long)]
     pub out: PathBuf,

@@ -78,6 +78,9 @@ pub struct Settings {
     /// Retrained models to judge by; fewer than three give no verdict [default: 5]
     #[arg(long, help_heading = "Swap")]
     pub oracles: Option<usize>,
+    /// Where originals and oracles are kept for later runs; `none` for nowhere. It changes no result [default: `store` in the platform's cache directory]
+    #[arg(long, env = "UNLEARN_STORE", hide_env_values = true, value_name = "DIR", help_heading = "Swap")]
+    pub store: Option<PathBuf>,
     /// A method's parameter, METHOD.KEY=VALUE; may be repeated. In a file: [method.METHOD] KEY = VALUE
     #[arg(long = "set", value_name = "METHOD.KEY=VALUE", help_heading = "Swap")]
     #[serde(skip)]
@@ -108,6 +111,7 @@ const KEYS: &[&str] = &[
     "learn",
     "methods",
     "oracles",
+    "store",
     "method",
 ];
 
@@ -152,6 +156,7 @@ impl Settings {
             learn: self.learn.or(fallback.learn),
             methods: self.methods.or(fallback.methods),
             oracles: self.oracles.or(fallback.oracles),
+            store: self.store.or(fallback.store),
             set: [fallback.set, self.set].concat(),
             method,
         }

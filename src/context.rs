@@ -118,6 +118,11 @@ impl CostMeter {
         self.image_passes += images as f64 * share / 3.0;
     }
 
+    /// Passes of single images.
+    pub fn image_passes(&self) -> f64 {
+        self.image_passes
+    }
+
     /// Passes over a training set of `images`.
     pub fn passes_over(&self, images: usize) -> f64 {
         self.image_passes / images.max(1) as f64
@@ -153,6 +158,13 @@ impl Reporter {
             Some(log) => log.lock().unwrap_or_else(std::sync::PoisonError::into_inner).append(stage, model, fields),
             None => Ok(()),
         }
+    }
+
+    /// The training curve of `model` in the log; empty without a log.
+    pub fn curve(&self, model: &str) -> Result<Vec<EpochRow>> {
+        let Some(log) = &self.events else { return Ok(Vec::new()) };
+        let log = log.lock().unwrap_or_else(std::sync::PoisonError::into_inner); // no line is half-written while it is held
+        Ok(crate::events::curves(log.path())?.into_iter().find(|c| c.model == model).map_or(Vec::new(), |c| c.rows))
     }
 }
 

@@ -37,7 +37,9 @@ pub enum Error {
         who: String,
     },
     /// Ctrl-C.
-    #[error("interrupted; what is finished has been kept\n  remedy: the same command with --resume goes on from here")]
+    #[error(
+        "interrupted; what is finished has been kept\n  remedy: the same command goes on from here, with --resume where it writes a run directory"
+    )]
     Interrupted,
     /// The operating system refused to read or write.
     #[error("{at}: {source}\n  remedy: check that the path exists, its permissions and the free space")]

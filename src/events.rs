@@ -24,6 +24,11 @@ impl EventLog {
         Ok(Self { path, file })
     }
 
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Appends `{"t": seconds since 1970, "stage": …, "model": …, …fields}`. The time is for people; nothing that is compared reads it.
     pub fn append(&mut self, stage: &str, model: &str, fields: Value) -> Result<()> {
         let t = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| (d.as_secs_f64() * 1e3).round() / 1e3);

@@ -14,13 +14,13 @@
 //! - [`optimiser`]: Adam, AdamW and SGD; [`train`]: the plain loop; [`cached`]: training on cached activations; [`context`]: what every unit of work is given; [`rng`]: random streams named by purpose.
 //! - [`method`]: unlearning methods, one a file, in a registry; [`saliency`] and [`imitation`] are pieces of two of them.
 //! - [`audit`]: audits, one a file, in a registry; signals computed once a model; the verdict.
-//! - [`unit`]: trainings as pure functions of a hashed spec; [`oracle`]; [`schedule`]: several units at a time.
+//! - [`unit`]: trainings as pure functions of a hashed spec; [`store`]: kept for other runs; [`timing`]: which times compare; [`oracle`]; [`schedule`]: several units at a time.
 //! - [`assess`]: from models to evidence; [`summary`]: the stable result formats; [`run`]: the run directory; [`events`]: its log.
 //! - [`study`]: random pairs with settings that follow from the data.
 //! - [`report`]: from a summary to HTML and Markdown, pure.
 //! - [`output`]: all printing; [`stats`]: statistics in f64; [`files`]: atomic writes; [`error`].
 //!
-//! Imports go one way: `data, kernels ◄ model ◄ train ◄ method, audit ◄ unit, assess ◄ run ◄ report ◄ command`.
+//! Imports go one way: `data, kernels ◄ model ◄ train ◄ method, audit ◄ store ◄ unit, assess ◄ run ◄ report ◄ command`.
 
 pub mod assess;
 pub mod audit;
@@ -45,8 +45,10 @@ pub mod run;
 pub mod saliency;
 pub mod schedule;
 pub mod stats;
+pub mod store;
 pub mod study;
 pub mod summary;
+pub mod timing;
 pub mod train;
 pub mod unit;
 

@@ -47,6 +47,7 @@ fn run(cli: Cli, output: &Output) -> anyhow::Result<()> {
         Command::Demo(args) => command::swap::demo(args, cli.json, output)?,
         Command::Train(args) => command::train::train(args, cli.json, output)?,
         Command::Swap(args) => command::swap::swap(args, cli.json, output)?,
+        Command::Oracle(args) => command::oracle::oracle(args, cli.json, output)?,
         Command::Study(args) => command::study::study(args, cli.json, output)?,
         Command::Audit(args) => command::audit::audit(args, cli.json, output)?,
         Command::Report(args) => command::report::report(&args, cli.json, output)?,

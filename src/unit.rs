@@ -1,7 +1,8 @@
 //! Units: trainings that are pure functions of a small spec, named by its hash, their result kept as a checkpoint.
 //!
 //! A unit whose checkpoint is there with the same hash is not computed again; so an interrupted run goes on where it was, and comes to the
-//! same result as an unbroken one. Nothing in a checkpoint depends on the clock: what a unit cost goes to the event log.
+//! same result as an unbroken one. Originals and oracles are looked for in the store, too, and kept there for other runs; methods never are:
+//! what they cost is what a run measures. Nothing in a checkpoint depends on the clock: what a unit cost goes to the event log.
 
 use std::time::Instant;
 
@@ -13,13 +14,16 @@ use crate::config::RunConfig;
 use crate::context::{Context, Pipeline, Reporter};
 use crate::data::{ClassMap, Dataset};
 use crate::error::{Error, Result};
+use crate::files;
 use crate::model::{
     Classifier, arch,
     checkpoint::{self, Metadata},
 };
 use crate::rng;
 use crate::run::Run;
+use crate::store::{self, Sidecar, Store};
 use crate::summary::{Cost, ModelKind};
+use crate::timing::Conditions;
 
 /// Raised whenever training code changes what a unit computes, so that old results are not taken for new ones.
 const CODE: u32 = 3;
@@ -35,10 +39,27 @@ pub struct Made {
     pub model: Classifier,
     /// The classes of its slots.
     pub map: ClassMap,
+    /// Hash of everything that determines it, its name in the store.
+    pub hash: String,
     /// SHA-256 of its checkpoint.
     pub sha256: String,
-    /// What it cost; none for a model that was given.
+    /// What it cost; none for a model that was given, or that the store has from other conditions than this run's.
     pub cost: Option<Cost>,
+    /// Where it came from.
+    pub origin: Origin,
+}
+
+/// Where a model of a run came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// The user brought it.
+    Given,
+    /// The run had it already.
+    Run,
+    /// Another run had put it into the store.
+    Store,
+    /// It was made now.
+    New,
 }
 
 /// What determines a unit.
@@ -48,12 +69,14 @@ pub struct UnitSpec<'a> {
     name: &'a str,
     made_by: &'a str,
     seed: u64,
+    dataset: &'a str,
     data: &'a str,
     classes: &'a ClassMap,
+    class_names: &'a [String],
     forget: Option<u16>,
     arch: &'a str,
     stages: String,
-    augment: bool,
+    pipeline: String,
     device: &'a str,
     train: &'a crate::context::TrainSettings,
     parameters: Option<&'a toml::Table>,
@@ -65,6 +88,8 @@ pub struct UnitSpec<'a> {
 pub struct Workshop<'a> {
     /// Where results go.
     pub run: &'a Run,
+    /// Where originals and oracles are kept for other runs.
+    pub store: Option<&'a Store>,
     /// The resolved configuration.
     pub config: &'a RunConfig,
     /// The data.
@@ -106,31 +131,16 @@ impl Workshop<'_> {
         }
     }
 
-    /// The unit's model: from its checkpoint if it is there, else by `work`.
+    /// The unit's model: from its checkpoint in the run or, an original or an oracle, in the store; else by `work`.
     pub fn make(&self, order: Order<'_>, work: impl FnOnce(&mut Context) -> Result<Classifier>) -> Result<Made> {
         let mut ctx = self.context(&order.name);
-        let spec = UnitSpec {
-            code: CODE,
-            name: &order.name,
-            made_by: order.made_by,
-            seed: ctx.seed,
-            data: &self.config.data_sha256,
-            classes: &order.map,
-            // An original and an oracle do not depend on what is forgotten, beyond their class list.
-            forget: order.parameters.map(|_| self.config.forget),
-            arch: &self.config.arch,
-            // An architecture is its layers, not its name.
-            stages: format!("{:?}", arch::stages(&self.config.arch, self.dataset.shape())?),
-            augment: self.config.augment,
-            device: &self.config.device,
-            train: &self.config.train,
-            parameters: order.parameters,
-            parents: &order.parents,
-        };
+        let class_names = self.class_names(&order.map);
+        let spec = self.spec(&order, &ctx, &class_names)?;
         let json = serde_json::to_string(&spec).map_err(|e| Error::failed("unit", e.to_string(), "report this as a bug"))?;
         let hash = crate::hex(&Sha256::digest(json.as_bytes()));
         let path = self.run.model(&order.name);
-        let made = |model, map, sha256, cost| Made { name: order.name.clone(), kind: order.kind, model, map, sha256, cost };
+        let (name, kind) = (order.name.clone(), order.kind);
+        let made = |model, map, sha256, cost, origin| Made { name, kind, model, map, hash: hash.clone(), sha256, cost, origin };
         if path.is_file() {
             let (model, metadata, sha256) = checkpoint::load(&path, &self.device).map_err(|e| match e {
                 Error::Input { at, what, .. } => Error::input(at, what, "delete that file and give --resume again: the model is then made anew"),
@@ -139,9 +149,16 @@ impl Workshop<'_> {
             if metadata.config_hash == hash {
                 let cost = self.recorded_cost(&order.name, &hash)?;
                 self.reporter.output().status(&format!("{}: already there", order.name));
-                return Ok(made(model, metadata.classes()?, sha256, cost));
+                return Ok(made(model, metadata.classes()?, sha256, cost, Origin::Run));
             }
         }
+        let store = self.store.filter(|_| matches!(order.kind, ModelKind::Original | ModelKind::Oracle));
+        if let Some(store) = store
+            && let Some((model, sha256, cost)) = self.stored(store, &order.name, &hash)?
+        {
+            return Ok(made(model, order.map.clone(), sha256, cost, Origin::Store));
+        }
+        let timed = Conditions::now();
         let started = Instant::now();
         let model = work(&mut ctx)?;
         let wall_s = started.elapsed().as_secs_f64();
@@ -151,7 +168,7 @@ impl Workshop<'_> {
             input: self.dataset.shape(),
             dataset: self.dataset.name.clone(),
             class_map: order.map.classes().iter().map(|c| c.0).collect(),
-            class_names: order.map.classes().iter().map(|c| self.dataset.class_name(*c).to_string()).collect(),
+            class_names: class_names.clone(),
             made_by: order.made_by.to_string(),
             seed: ctx.seed,
             config_hash: hash.clone(),
@@ -159,20 +176,82 @@ impl Workshop<'_> {
             version: env!("CARGO_PKG_VERSION").to_string(),
         };
         let sha256 = checkpoint::save(&path, &model, &metadata)?;
-        let images = self.retrain_images();
-        let cost = Cost {
-            model: order.name.clone(),
-            wall_s,
-            share_of_retrain: None,
-            threads: rayon::current_num_threads(),
-            train_passes: ctx.cost.passes_over(images),
-        };
+        let cost = self.cost(&order.name, wall_s, timed.threads, ctx.cost.image_passes());
         self.reporter.event(
             "unit",
             &order.name,
             json!({ "hash": hash, "sha256": sha256, "wall_s": cost.wall_s, "threads": cost.threads, "train_passes": cost.train_passes }),
         )?;
-        Ok(made(model, order.map.clone(), sha256, Some(cost)))
+        if let Some(store) = store.filter(|s| s.writable()) {
+            let spec = serde_json::to_value(&spec).map_err(|e| Error::failed("unit", e.to_string(), "report this as a bug"))?;
+            let epochs = self.reporter.curve(&order.name)?;
+            let image_passes = ctx.cost.image_passes();
+            store.put(&hash, &path, &Sidecar { format: store::FORMAT, sha256: sha256.clone(), spec, wall_s, image_passes, timed, epochs })?;
+        }
+        Ok(made(model, order.map.clone(), sha256, Some(cost), Origin::New))
+    }
+
+    /// What determines the unit. An original and an oracle do not depend on what is forgotten, beyond their class list.
+    fn spec<'a>(&'a self, order: &'a Order<'_>, ctx: &Context, class_names: &'a [String]) -> Result<UnitSpec<'a>> {
+        Ok(UnitSpec {
+            code: CODE,
+            name: &order.name,
+            made_by: order.made_by,
+            seed: ctx.seed,
+            dataset: &self.dataset.name,
+            data: &self.config.data_sha256,
+            classes: &order.map,
+            class_names,
+            forget: order.parameters.map(|_| self.config.forget),
+            arch: &self.config.arch,
+            // An architecture is its layers, not its name.
+            stages: format!("{:?}", arch::stages(&self.config.arch, self.dataset.shape())?),
+            // The same images under another name may be augmented in another way.
+            pipeline: format!("{:?}", ctx.pipeline),
+            device: &self.config.device,
+            train: &self.config.train,
+            parameters: order.parameters,
+            parents: &order.parents,
+        })
+    }
+
+    fn class_names(&self, map: &ClassMap) -> Vec<String> {
+        map.classes().iter().map(|c| self.dataset.class_name(*c).to_string()).collect()
+    }
+
+    /// The model `name` from the store, copied into the run, with its SHA-256 and what it cost; none where the store lacks it. One that
+    /// can't be trusted is as good as none, and the user is told.
+    fn stored(&self, store: &Store, name: &str, hash: &str) -> Result<Option<(Classifier, String, Option<Cost>)>> {
+        let found = match store.find(hash, &self.device) {
+            Ok(Some(found)) => found,
+            Ok(None) => return Ok(None),
+            Err(e) => {
+                self.reporter.output().warn(&format!("{name} is made anew, its copy in the store is of no use: {e}"));
+                return Ok(None);
+            }
+        };
+        files::write_bytes(&self.run.model(name), &found.bytes)?;
+        let Sidecar { sha256, wall_s, image_passes, timed, epochs, .. } = found.sidecar;
+        // A time from another machine is no measure of this one's.
+        let comparable = timed.comparable(&Conditions::now());
+        let cost = comparable.then(|| self.cost(name, wall_s, timed.threads, image_passes));
+        for row in epochs {
+            let fields = serde_json::to_value(row).map_err(|e| Error::failed("events", e.to_string(), "report this as a bug"))?;
+            self.reporter.event("epoch", name, fields)?;
+        }
+        let mut event = json!({ "hash": hash, "sha256": sha256, "store": store.dir(), "timed": timed });
+        if let Some(cost) = &cost {
+            (event["wall_s"], event["threads"], event["train_passes"]) = (json!(cost.wall_s), json!(cost.threads), json!(cost.train_passes));
+        }
+        self.reporter.event("stored", name, event)?;
+        let note = if comparable { "" } else { "; timed under other conditions, its time doesn't count" };
+        self.reporter.output().status(&format!("{name}: from the store, {}{note}", &hash[..12]));
+        Ok(Some((found.model, sha256, cost)))
+    }
+
+    fn cost(&self, model: &str, wall_s: f64, threads: usize, image_passes: f64) -> Cost {
+        let train_passes = image_passes / self.retrain_images().max(1) as f64;
+        Cost { model: model.to_string(), wall_s, share_of_retrain: None, threads, train_passes }
     }
 
     /// Images in the retain ∪ learn training set: the unit of `train_passes`.
@@ -189,7 +268,7 @@ impl Workshop<'_> {
             .lines()
             .rev()
             .filter_map(|l| serde_json::from_str::<serde_json::Value>(l).ok())
-            .find(|e| e["stage"] == "unit" && e["model"] == name && e["hash"] == hash);
+            .find(|e| (e["stage"] == "unit" || e["stage"] == "stored") && e["model"] == name && e["hash"] == hash);
         Ok(event.and_then(|e| {
             Some(Cost {
                 model: name.to_string(),

@@ -20,7 +20,7 @@ fn help_of_the_program_and_of_every_command() {
         help.lines().skip_while(|l| *l != "Commands:").skip(1).take_while(|l| !l.is_empty()).filter_map(|l| l.get(2..)?.split(' ').next()).collect();
     // A command that is added shows up here, and then wants its snapshot.
     let commands: Vec<&str> = commands.into_iter().filter(|c| !c.is_empty() && *c != "help").collect();
-    assert_eq!(commands, ["demo", "train", "swap", "study", "audit", "report", "compare", "list", "inspect", "data"]);
+    assert_eq!(commands, ["demo", "train", "swap", "oracle", "study", "audit", "report", "compare", "list", "inspect", "data"]);
     assert_snapshot!("help", help);
     for command in commands {
         assert_snapshot!(format!("help-{command}"), bench.unlearn(&format!("{command} --help")).ok().out);

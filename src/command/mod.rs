@@ -4,6 +4,8 @@ pub mod audit;
 pub mod data;
 pub mod inspect;
 pub mod list;
+pub mod oracle;
+mod plan;
 pub mod report;
 pub mod study;
 pub mod swap;

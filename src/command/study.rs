@@ -76,6 +76,7 @@ fn settings(args: &StudyArgs, dataset: &Dataset, index: usize) -> Result<(String
         seed: Some(args.seed),
         oracles: Some(args.oracles),
         methods: Some(methods),
+        store: args.store.clone(),
         ..study::recipe(dataset, images)
     };
     Ok((name, settings))

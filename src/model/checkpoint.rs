@@ -83,21 +83,25 @@ pub fn save(path: &Path, model: &Classifier, metadata: &Metadata) -> Result<Stri
 /// A file that is no safetensors file or none of ours, a newer format, a size that it can't have, missing, surplus or misshapen tensors, NaN or infinite weights.
 pub fn load(path: &Path, device: &Device) -> Result<(Classifier, Metadata, String)> {
     let bytes = std::fs::read(path).map_err(Error::io(path))?;
-    let at = path.display().to_string();
-    let metadata = metadata_of(&at, &bytes)?;
+    let (model, metadata) = read(&path.display().to_string(), &bytes, device)?;
+    Ok((model, metadata, sha256(&bytes)))
+}
+
+/// [`load`] from the bytes of a checkpoint; `at` names it in messages.
+pub fn read(at: &str, bytes: &[u8], device: &Device) -> Result<(Classifier, Metadata)> {
+    let metadata = metadata(at, bytes)?;
     let map = metadata.classes()?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|e| not_safetensors(&at, &e.to_string()))?;
-    check_size(&at, &metadata, bytes.len() / 4)?;
+    let file = SafeTensors::deserialize(bytes).map_err(|e| not_safetensors(at, &e.to_string()))?;
+    check_size(at, &metadata, bytes.len() / 4)?;
     let model = Classifier::zeros(&metadata.architecture, metadata.input, map.len(), device)?;
     let mut found: BTreeMap<String, Vec<f32>> = BTreeMap::new();
     let damaged = "the file is damaged or was edited; make it again";
     for NamedTensor { name, shape, .. } in model.tensors() {
-        let tensor =
-            file.tensor(&name).map_err(|_| Error::input(&at, format!("tensor `{name}` of {} is missing", metadata.architecture), damaged))?;
+        let tensor = file.tensor(&name).map_err(|_| Error::input(at, format!("tensor `{name}` of {} is missing", metadata.architecture), damaged))?;
         let (want, _) = transposed(shape.clone(), &[]);
         if tensor.dtype() != Dtype::F32 || tensor.shape() != want {
             return Err(Error::input(
-                &at,
+                at,
                 format!(
                     "tensor `{name}` is {:?} of shape {:?}, {} needs F32 of shape {want:?}",
                     tensor.dtype(),
@@ -109,14 +113,14 @@ pub fn load(path: &Path, device: &Device) -> Result<(Classifier, Metadata, Strin
         }
         let values: Vec<f32> = tensor.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
         if let Some(bad) = values.iter().find(|v| !v.is_finite()) {
-            return Err(Error::input(&at, format!("tensor `{name}` holds {bad}"), "the training diverged; train again with a smaller learning rate"));
+            return Err(Error::input(at, format!("tensor `{name}` holds {bad}"), "the training diverged; train again with a smaller learning rate"));
         }
         found.insert(name, transposed(want, &values).1);
     }
     if let Some(extra) = file.names().into_iter().find(|n| !found.contains_key(*n)) {
-        return Err(Error::input(&at, format!("tensor `{extra}` does not belong to {}", metadata.architecture), damaged));
+        return Err(Error::input(at, format!("tensor `{extra}` does not belong to {}", metadata.architecture), damaged));
     }
-    Ok((model.with_tensors(&found), metadata, sha256(&bytes)))
+    Ok((model.with_tensors(&found), metadata))
 }
 
 /// Name, data type and shape of a stored tensor.
@@ -126,14 +130,15 @@ pub type StoredTensor = (String, String, Vec<usize>);
 pub fn inspect(path: &Path) -> Result<(Metadata, Vec<StoredTensor>, String)> {
     let bytes = std::fs::read(path).map_err(Error::io(path))?;
     let at = path.display().to_string();
-    let metadata = metadata_of(&at, &bytes)?;
+    let metadata = metadata(&at, &bytes)?;
     let file = SafeTensors::deserialize(&bytes).map_err(|e| not_safetensors(&at, &e.to_string()))?;
     let mut rows: Vec<_> = file.tensors().into_iter().map(|(n, t)| (n, format!("{:?}", t.dtype()), t.shape().to_vec())).collect();
     rows.sort();
     Ok((metadata, rows, sha256(&bytes)))
 }
 
-fn metadata_of(at: &str, bytes: &[u8]) -> Result<Metadata> {
+/// What a checkpoint says about itself, from its bytes; `at` names it in messages.
+pub fn metadata(at: &str, bytes: &[u8]) -> Result<Metadata> {
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| not_safetensors(at, &e.to_string()))?;
     let json = header.metadata().as_ref().and_then(|m| m.get(KEY)).ok_or_else(|| {
         Error::input(
@@ -193,7 +198,8 @@ fn transposed(shape: Vec<usize>, values: &[f32]) -> (Vec<usize>, Vec<f32>) {
     (vec![columns, rows], values)
 }
 
-fn sha256(bytes: &[u8]) -> String {
+/// SHA-256 of a checkpoint's bytes, in hex.
+pub fn sha256(bytes: &[u8]) -> String {
     use sha2::{Digest, Sha256};
     crate::hex(&Sha256::digest(bytes))
 }

@@ -45,15 +45,18 @@ pub fn header(summary: &Summary, models: &Models) -> String {
             facts.push(count(n, noun));
         }
     }
-    if let Some(agreement) = summary.scores.oracle_agreement {
-        facts.push(format!("two oracles agree on {} of the test images", figure(Some(agreement), "fraction")));
-    }
+    facts.extend(agreement(summary));
     let facts: String = facts.iter().map(|f| format!("<li>{f}</li>")).collect();
     format!(
         "<header><p class=\"kicker\">Unlearning report</p>\n<h1>{}</h1>\n<p class=\"question\">{}</p>\n<ul class=\"meta\">{facts}</ul></header>\n",
         escape(&title(summary)),
         escape(&question(summary, models))
     )
+}
+
+/// How alike the oracles are, where there are two.
+pub fn agreement(summary: &Summary) -> Option<String> {
+    summary.scores.oracle_agreement.map(|share| format!("two oracles agree on {} of the test images", figure(Some(share), "fraction")))
 }
 
 /// What must be known before anything on the page is believed.

@@ -3,7 +3,7 @@
 use super::headline::{Column, columns, mark, share_of};
 use super::models::{Model, Models};
 use super::text::{UNDEFINED, bare, gap, share, spread};
-use super::{families, guide, verdict};
+use super::{cost, families, guide, verdict};
 use crate::summary::{ModelKind, Score, Summary};
 
 /// Heading of the cost column.
@@ -31,8 +31,14 @@ pub fn markdown(summary: &Summary) -> String {
     }
     out += &table(&heading, &rows, 2);
     out += &by_family(&models);
+    if let Some(agreement) = guide::agreement(summary) {
+        out += &format!("\nOn average {agreement}.\n");
+    }
     if let Some(calibration) = &summary.scores.calibration {
         out += &format!("\n{}\n", inline(&verdict::calibration(calibration)));
+    }
+    if let Some(why) = cost::why_no_share(summary, &models) {
+        out += &format!("\n{}\n", inline(&why));
     }
     out += &format!("\n{SIGNS} This is evidence, not a certificate.\n");
     out

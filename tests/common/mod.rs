@@ -55,7 +55,13 @@ impl Bench {
     pub fn command(&self, line: &str) -> Command {
         let mut command = Command::new(cargo_bin("unlearn"));
         command.args(line.split_whitespace()).current_dir(self.dir.path());
-        command.env_remove("UNLEARN_DATA").env("HOME", self.dir.path()).env("XDG_CACHE_HOME", self.path("cache")).env("COLUMNS", "100");
+        // Without a store every run trains for itself; the tests that want one name it.
+        command
+            .env_remove("UNLEARN_DATA")
+            .env("UNLEARN_STORE", "none")
+            .env("HOME", self.dir.path())
+            .env("XDG_CACHE_HOME", self.path("cache"))
+            .env("COLUMNS", "100");
         command
     }
 

@@ -1,0 +1,109 @@
+//! What `swap` and `oracle` begin with: settings into device, data, task and the resolved configuration.
+
+use std::path::Path;
+
+use burn::tensor::Device;
+use unlearn::config::{FORMAT, RunConfig, Settings};
+use unlearn::data::{ClassMap, Dataset, Swap, SwapTask, classes, data_dir};
+use unlearn::error::{Error, Result};
+use unlearn::model::{Classifier, checkpoint};
+use unlearn::{device, method};
+
+use super::use_threads;
+
+/// A model that the user brought: itself, its metadata, its file's hash.
+pub type Given = (Classifier, checkpoint::Metadata, String);
+
+/// Everything that is known before any work.
+pub struct Plan {
+    pub dataset: Dataset,
+    pub task: SwapTask,
+    pub config: RunConfig,
+    pub device: Device,
+    pub given: Option<Given>,
+}
+
+impl Plan {
+    /// The plan of `settings` and the original in the file `model`, where there is one.
+    pub fn of(settings: &Settings, model: Option<&Path>) -> Result<Self> {
+        if settings.validation()? > 0.0 {
+            let what = "a swap holds nothing out: its oracles are to see what the original saw";
+            return Err(Error::input("validation", what, "leave it out here; choose settings with `unlearn train --validation`"));
+        }
+        use_threads(settings.threads)?;
+        let device_name = settings.device.clone().unwrap_or_else(|| "cpu".into());
+        let device = device::open(&device_name)?;
+        let dataset = Dataset::load(settings.data.as_deref().unwrap_or("mnist-mini"), &data_dir(settings.data_dir.as_deref()))?;
+        let given = model.map(|path| checkpoint::load(path, &device)).transpose()?;
+        let task = task(settings, &dataset, given.as_ref().map(|(_, m, _)| m))?;
+        let config = config(settings, device_name, &dataset, &task, given.as_ref().map(|(m, _, sha)| (m, sha.clone())))?;
+        Ok(Self { dataset, task, config, device, given })
+    }
+}
+
+/// The swap that the settings ask for, of the given model's classes or of those that they list.
+fn task(settings: &Settings, dataset: &Dataset, given: Option<&checkpoint::Metadata>) -> Result<SwapTask> {
+    let Some(forget) = &settings.forget else {
+        return Err(Error::input("--forget", "missing: which class is to be forgotten?", "name a class, for example --forget 6"));
+    };
+    let forget = classes::parse_class(forget, dataset, "--forget")?;
+    let learn = settings.learn.as_deref().map(|c| classes::parse_class(c, dataset, "--learn")).transpose()?;
+    if let Some(metadata) = given
+        && metadata.input != dataset.shape()
+    {
+        let what = format!("it takes images of {:?}, {} has {:?}", metadata.input, dataset.name, dataset.shape());
+        return Err(Error::input("--model", what, "give the data it was trained on"));
+    }
+    if let Some(metadata) = given
+        && let Some((class, name)) =
+            metadata.class_map.iter().zip(&metadata.class_names).find(|(c, name)| dataset.class_name(unlearn::data::ClassId(**c)) != *name)
+    {
+        return Err(Error::input(
+            "--model",
+            format!("its class {class} is `{name}`, that of {} is `{}`", dataset.name, dataset.class_name(unlearn::data::ClassId(*class))),
+            format!("give the data that it was trained on: {}", metadata.dataset),
+        ));
+    }
+    let before = match (given, &settings.classes) {
+        (Some(metadata), _) => metadata.classes()?,
+        (None, Some(list)) => classes::parse_classes(list, dataset, settings.seed.unwrap_or(0))?,
+        (None, None) => {
+            let all = (0..dataset.class_names.len() as u16).map(unlearn::data::ClassId);
+            ClassMap::new(all.filter(|c| Some(*c) != learn).collect())?
+        }
+    };
+    SwapTask::new(dataset, &before, Swap { forget, learn })
+}
+
+/// The resolved configuration.
+fn config(settings: &Settings, device: String, dataset: &Dataset, task: &SwapTask, given: Option<(&Classifier, String)>) -> Result<RunConfig> {
+    let methods = settings.methods()?;
+    let arch = match &given {
+        Some((model, _)) => model.spec().architecture.clone(),
+        None => settings.arch.clone().unwrap_or_else(|| "cnn-s".into()),
+    };
+    // Unknown architectures, too small images and parameters that don't fit the network are refused before any work.
+    let like = Classifier::zeros(&arch, dataset.shape(), task.before.len(), &device::open("cpu")?)?;
+    for (name, parameters) in &methods {
+        (method::find(name)?.build)(parameters)?.check_for(&like)?;
+    }
+    Ok(RunConfig {
+        format: FORMAT,
+        version: env!("CARGO_PKG_VERSION").into(),
+        commit: env!("UNLEARN_COMMIT").into(),
+        seed: settings.seed.unwrap_or(0),
+        device,
+        data: dataset.name.clone(),
+        data_sha256: dataset.fingerprint(),
+        classes: task.before.classes().iter().map(|c| c.0).collect(),
+        augment: settings.augment.unwrap_or(true),
+        arch,
+        forget: task.swap.forget.0,
+        learn: task.swap.learn.map(|c| c.0),
+        oracles: settings.oracles.unwrap_or(5),
+        methods: methods.iter().map(|(name, _)| name.clone()).collect(),
+        model_sha256: given.map(|(_, sha)| sha),
+        train: settings.training()?,
+        method: methods.into_iter().collect(),
+    })
+}
