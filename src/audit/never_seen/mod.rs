@@ -9,6 +9,7 @@
 mod estimate;
 mod mirrored;
 
+use super::verdict::Figures;
 use super::{Audit, AuditData, CutFeatures, Findings, Measured, PartName, Peer, Signals, Subject, nearest_mean, probe, profile, relearning};
 use crate::context::Context;
 use crate::data::Role;
@@ -19,7 +20,7 @@ use estimate::Estimate;
 
 pub use mirrored::mirrored;
 
-/// Of the original alone, and not judged. Every class that it never saw, the learn class among them (at most eight, see [`mirrored`]), takes the old
+/// Of the original alone, as everything here not judged. Every class that it never saw, the learn class among them (at most eight, see [`mirrored`]), takes the old
 /// class's place, the old class counts as one of the others, and the audits measure it as they measure the old class: an oracle never saw the old
 /// class as this model never saw these.
 ///
@@ -29,6 +30,8 @@ pub use mirrored::mirrored;
 ///   be: at the cuts corrected for how hard the old class is (see [`Estimate::corrected`]; there nothing is estimated at the first cut), else the mean.
 ///
 /// `classes`: how many these are. The others are undefined where there is none; there is no deviation of one.
+///
+/// And of every model `above_expected_FIGURE`: how far its own figure lies above the estimate. Undefined without the original.
 #[derive(Debug)]
 pub struct NeverSeen;
 
@@ -42,6 +45,8 @@ pub const EXPECTED_SD: &str = "expected_sd_";
 pub const MEAN: &str = "never_seen_";
 /// Begins the names of their deviations.
 pub const MEAN_SD: &str = "never_seen_sd_";
+/// Begins the names of differences to the estimate.
+const ABOVE: &str = "above_expected_";
 /// How many classes there are.
 pub const CLASSES: &str = "classes";
 
@@ -91,6 +96,22 @@ impl Audit for NeverSeen {
         let signals = subject.me.signals;
         let cuts: Vec<&str> = (0..signals.cut_count()).map(|i| signals.cut_name(i)).collect();
         Ok(figures(&classes, old, &cuts).into())
+    }
+
+    fn derive(&self, me: &Figures, all: &[Figures]) -> Vec<Measured> {
+        let original = all.iter().find(|m| m.kind == ModelKind::Original);
+        let expected = |figure: &str, cut: Option<&str>| {
+            let name = format!("{EXPECTED}{figure}");
+            original?.figures.iter().find(|(audit, m)| *audit == NAME && m.metric == name && m.cut.as_deref() == cut)?.1.value
+        };
+        let estimated = AT_CUTS.into_iter().chain(OTHERS.map(|(audit, figure, ..)| (audit, figure)));
+        let mine = estimated.flat_map(|(audit, figure)| me.figures.iter().filter(move |(a, m)| *a == audit && m.metric == figure));
+        let above = mine.map(|(_, m)| Measured {
+            metric: format!("{ABOVE}{}", m.metric),
+            value: m.value.zip(expected(&m.metric, m.cut.as_deref())).map(|(value, expected)| value - expected),
+            ..m.clone().descriptive()
+        });
+        above.collect()
     }
 }
 
@@ -172,6 +193,20 @@ mod tests {
         let b = two.iter().find(|m| m.metric == "expected_ridge_accuracy_old" && m.cut.as_deref() == Some("b")).and_then(|m| m.value);
         assert!((b.expect("defined") - 0.8).abs() < 1e-12);
         assert!(two.iter().filter(|m| m.metric.ends_with("nearest_mean_accuracy_old")).all(|m| m.value.is_none()));
+    }
+
+    #[test]
+    fn models_are_compared_with_what_the_original_says() {
+        let at = |audit, metric: &str, value, cut: &str| (audit, Measured::new(metric, value, "fraction", 0.01).showing_old_class().at(cut));
+        let of = |kind, figures| Figures { model: "m".into(), kind, figures };
+        let estimate = at(NAME, "expected_ridge_accuracy_old", Some(0.8), "b");
+        let original = of(ModelKind::Original, vec![at("probe", "ridge_accuracy_old", Some(0.95), "b"), estimate]);
+        let me = of(ModelKind::Subject, vec![at("probe", "ridge_accuracy_old", Some(0.9), "a"), at("probe", "ridge_accuracy_old", Some(0.9), "b")]);
+        let found = NeverSeen.derive(&me, &[original, me.clone()]);
+        assert!(found.iter().all(|m| m.metric == "above_expected_ridge_accuracy_old" && m.tolerance.is_none()), "{found:#?}");
+        assert_eq!(found[0].value, None, "nothing is expected at cut a");
+        assert!((found[1].value.expect("defined") - 0.1).abs() < 1e-12);
+        assert!(NeverSeen.derive(&me, &[me.clone()]).iter().all(|m| m.value.is_none()), "no original");
     }
 
     #[test]
