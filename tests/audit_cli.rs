@@ -73,7 +73,7 @@ fn without_oracles_there_is_no_verdict() {
 fn the_original_says_what_to_expect_where_there_are_no_oracles() {
     let bench = bench();
     let text = bench.unlearn(&format!("audit {SUBJECTS} --original run/models/original.safetensors {SWAP} --out audited")).ok().out;
-    assert!(text.contains("never shown") && text.contains("| figure") && text.contains("ridge accuracy old, "), "{text}");
+    assert!(text.contains("that the original was not trained on") && text.contains("| figure") && text.contains("ridge accuracy old, "), "{text}");
     let (audited, run) = (bench.scores("audited"), bench.scores("run"));
     assert!(audited.verdict.iter().all(|v| v.verdict == "no verdict"));
     let of = |scores: &[Score]| {

@@ -13,8 +13,8 @@ use crate::summary::{ModelKind, Score, Summary};
 pub fn html(summary: &Summary, models: &Models) -> String {
     let scores = &summary.scores.scores;
     let mut figures: Vec<(&str, &str)> = Vec::new();
-    // What is expected of the old class is drawn with what is found of it.
-    for score in scores.iter().filter(|s| s.cut.is_some() && s.audit != NAME) {
+    // What is expected of the old class is drawn with what is found of it; of what is undefined there is nothing to draw.
+    for score in scores.iter().filter(|s| s.cut.is_some() && s.value.is_some() && s.audit != NAME) {
         let figure = (score.audit.as_str(), score.metric.as_str());
         if !figures.contains(&figure) {
             figures.push(figure);

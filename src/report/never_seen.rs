@@ -57,11 +57,11 @@ fn about(summary: &Summary, models: &Models) -> Option<String> {
     Some(match classes(models)? as usize {
         0 => format!("The original saw every class of {}: none is left to show how a class looks that it never saw.", summary.scores.task.dataset),
         n => format!(
-            "The original was never shown {}. What it shows of {} says, without any oracle, how “{old}” should look once it is forgotten: “expected”, at the cuts corrected \
-             for how hard “{old}” is, ± how far off one class is. An estimate and no measure: it misses oracles by more than they differ among themselves, so that \
-             no verdict follows from it. In brackets: the gap to what is expected.",
-            if n == 1 { "one class of the data set".to_owned() } else { format!("{n} of the classes here") },
-            if n == 1 { "it" } else { "them" },
+            "{} of the data set that the original was not trained on {} how “{old}” should look once it is forgotten: “expected”, ± how far off one class is; at the cuts \
+             it is what the original shows of “{old}” at the first cut and what it gains from there of these classes. An estimate: it misses oracles by more than they \
+             differ among themselves, so that no verdict follows from it. In brackets: the gap to what is expected.",
+            if n == 1 { "One class".to_owned() } else { format!("{n} classes") },
+            if n == 1 { "says, without any oracle," } else { "say, without any oracle," },
         ),
     })
 }

@@ -335,7 +335,7 @@ fn without_oracles_the_classes_never_seen_are_the_yardstick() {
     assert_eq!(depth.matches("class=\"band expected\"").count(), 1);
     assert!(depth.contains("expected of a class never seen") && !depth.contains("expected_<wbr>") && !depth.contains("The grey band"));
     let text = markdown(&summary);
-    assert!(text.contains("never shown 3 of the classes here"), "{text}");
+    assert!(text.contains("3 classes of the data set that the original was not trained on"), "{text}");
     assert!(text.contains("| ridge accuracy old, stage1, %"), "{text}");
     // 85 % by the subject where 82 ± 1.3 % are expected and the classes' mean is 80 ± 2.1 %.
     let row = text.lines().find(|l| l.contains("stage1")).expect("a row");

@@ -27,7 +27,7 @@ pub use mirrored::mirrored;
 /// For `ridge_accuracy_old` and `nearest_mean_accuracy_old` at every cut, and for `entropy_old`, `max_probability_old` and `auc_head_100`:
 /// - `never_seen_FIGURE`, `never_seen_sd_FIGURE`: mean and sample deviation over these classes;
 /// - `expected_FIGURE`, `expected_sd_FIGURE`: the estimate of what a model that never saw the old class shows, and how far off one class is expected to
-///   be: at the cuts corrected for how hard the old class is (see [`Estimate::corrected`]; there nothing is estimated at the first cut), else the mean.
+///   be: at the cuts corrected for how hard the old class is (see [`Estimate::corrected`]; the first cut itself is taken as it is, without deviation), else the mean.
 ///
 /// `classes`: how many these are. The others are undefined where there is none; there is no deviation of one.
 ///
@@ -146,6 +146,8 @@ fn figures(classes: &[Shown], old: [Option<f64>; 2], cuts: &[&str]) -> Vec<Measu
             let pairs: Option<Vec<(f64, f64)>> = classes.iter().map(|c| c.read_outs[0][which].zip(c.read_outs[index][which])).collect();
             let pairs = pairs.unwrap_or_default();
             let expected = old[which].and_then(|old| Estimate::corrected(&pairs, old));
+            // At the first cut the estimate is the original's own figure: how far off that is, no class says.
+            let expected = expected.map(|e| Estimate { sd: e.sd.filter(|_| index > 0), ..e });
             let mean = Estimate::mean(&pairs.iter().map(|p| p.1).collect::<Vec<_>>());
             all.extend(named(figure, "fraction", expected, mean).map(|m| m.at(cut)));
         }
