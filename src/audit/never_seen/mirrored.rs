@@ -64,7 +64,7 @@ mod tests {
     #[test]
     fn which_classes_are_drawn_is_the_seeds_and_none_is_none() {
         let set = synthetic::blobs().expect("made on the spot");
-        let order = |seed| mirrored(&task(&set, 2, None), &set, seed).expect("open").iter().map(AuditData::old).collect::<Vec<_>>();
+        let order = |seed| mirrored(&task(&set, 3, None), &set, seed).expect("open").iter().map(AuditData::old).collect::<Vec<_>>();
         assert_eq!(order(1), order(1));
         assert!((2..9).any(|seed| order(seed) != order(1)));
         assert!(order(1).len() <= MOST);
