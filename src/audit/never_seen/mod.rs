@@ -208,7 +208,7 @@ mod tests {
         assert!(found.iter().all(|m| m.metric == "above_expected_ridge_accuracy_old" && m.tolerance.is_none()), "{found:#?}");
         assert_eq!(found[0].value, None, "nothing is expected at cut a");
         assert!((found[1].value.expect("defined") - 0.1).abs() < 1e-12);
-        assert!(NeverSeen.derive(&me, &[me.clone()]).iter().all(|m| m.value.is_none()), "no original");
+        assert!(NeverSeen.derive(&me, std::slice::from_ref(&me)).iter().all(|m| m.value.is_none()), "no original");
     }
 
     #[test]
