@@ -3,7 +3,7 @@
 mod warnings;
 
 use crate::audit::verdict::{self, Figures};
-use crate::audit::{AUDITS, AuditData, Findings, Measured, PartName, Peer, Signals, Subject, agreement, model_output};
+use crate::audit::{AUDITS, AuditData, Findings, Measured, PartName, Peer, Signals, Subject, agreement, model_output, never_seen};
 use crate::context::Context;
 use crate::data::{ClassId, ClassMap, Dataset, Role, SwapTask, sheet};
 use crate::error::Result;
@@ -44,7 +44,11 @@ pub struct Evidence {
 
 /// Runs every audit on every model. `context` makes a context for a model's name.
 pub fn assess(models: &[Finished], task: &SwapTask, dataset: &Dataset, context: impl Fn(&str) -> Context + Sync) -> Result<Evidence> {
-    let data = AuditData::new(task.clone(), context("audits").seed)?;
+    let seed = context("audits").seed;
+    let mut data = AuditData::new(task.clone(), seed)?;
+    if models.iter().any(|m| m.kind == ModelKind::Original) {
+        data.never_seen = never_seen::mirrored(task, dataset, seed)?;
+    }
     let signals: Vec<Signals> = {
         let bar = context("signals").bar(1, models.len());
         let jobs = models.iter().map(|m| {

@@ -58,6 +58,8 @@ fn without_oracles_there_is_no_verdict() {
         assert!(scores.warnings.iter().any(|w| w.contains(says)), "{out}: {:?}", scores.warnings);
         assert!(text.contains("no verdict"), "{out}: the text says so too\n{text}");
         assert!(String::from_utf8(bench.read(&format!("{out}/report.html"))).unwrap().contains("no verdict"));
+        let alone = scores.warnings.iter().any(|w| w.contains("Give --oracle, or --original"));
+        assert_eq!(alone, out == "none", "{:?}", scores.warnings);
     }
     let scores = bench.scores("none");
     assert!(scores.scores.iter().all(|s| s.within.is_none() && s.oracle_mean.is_none() && s.gap.is_none() && s.z.is_none() && s.oracles == 0));
@@ -65,6 +67,25 @@ fn without_oracles_there_is_no_verdict() {
     let of = |scores: &[Score], model: &str| scores.iter().find(|s| s.model == model && s.metric == "retain_test").unwrap().value;
     assert!(of(&scores.scores, "finetune").is_some());
     assert_eq!(of(&scores.scores, "finetune"), of(&bench.scores("run").scores, "finetune"));
+}
+
+#[test]
+fn the_original_says_what_to_expect_where_there_are_no_oracles() {
+    let bench = bench();
+    let text = bench.unlearn(&format!("audit {SUBJECTS} --original run/models/original.safetensors {SWAP} --out audited")).ok().out;
+    assert!(text.contains("that the original was not trained on") && text.contains("| figure") && text.contains("ridge accuracy old, "), "{text}");
+    let (audited, run) = (bench.scores("audited"), bench.scores("run"));
+    assert!(audited.verdict.iter().all(|v| v.verdict == "no verdict"));
+    let of = |scores: &[Score]| {
+        let all = scores.iter().filter(|s| s.audit == "never-seen" && !s.model.starts_with("oracle"));
+        all.map(|s| (s.model.clone(), s.metric.clone(), s.cut.clone(), s.value)).collect::<Vec<_>>()
+    };
+    let ours = of(&audited.scores);
+    assert!(ours.iter().any(|(_, metric, cut, value)| metric == "expected_ridge_accuracy_old" && cut.is_some() && value.is_some()), "{ours:#?}");
+    assert!(ours.iter().any(|(model, metric, ..)| model == "finetune" && metric.starts_with("above_expected_")));
+    // Oracles, where there are some, have no part in it.
+    let theirs = of(&run.scores);
+    assert!(ours.iter().all(|s| theirs.contains(s)));
 }
 
 #[test]
@@ -104,7 +125,9 @@ fn plain_unlearning_is_audited_by_leaving_the_new_class_out() {
     // Without the original, its classes are the subject's and the old one: what they were in order can't be known, nor does it matter.
     // What compares with the original is undefined then.
     let with_original = |s: &Score| {
-        ["weights", "pair-leak", "idi"].contains(&s.audit.as_str()) || s.metric.contains("to_original") || s.metric == "near_old_accuracy"
+        ["weights", "pair-leak", "idi", "never-seen"].contains(&s.audit.as_str())
+            || s.metric.contains("to_original")
+            || s.metric == "near_old_accuracy"
     };
     bench.unlearn(&format!("audit run/models/finetune.safetensors {ORACLES} --forget south-west --out without")).ok();
     let (without, run) = (bench.scores("without").scores, bench.scores("run").scores);

@@ -193,9 +193,13 @@ fn regrow_keeps_its_trunk_and_nothing_of_what_was_above() {
         let changed = differing(&original, &result);
         assert!(changed.iter().all(|name| !below(name)), "{arch}: {changed:?}");
         assert!(original.parameters().iter().all(|p| below(&p.name) || changed.contains(&p.name)), "{arch}: only {changed:?}");
-        // Whatever the original knew above the cut: the result is the same.
-        let other = original.reset(99, |name| !below(name));
-        assert_eq!(bits(&regrown(&other)), bits(&result), "{arch}");
+        // Whatever the original knew above the cut: the result is the same, up to one factor of the logits.
+        let other = regrown(&original.reset(99, |name| !below(name)));
+        let (head, rest): (Vec<_>, Vec<_>) = other.tensors().into_iter().zip(result.tensors()).partition(|(t, _)| t.name.starts_with("head."));
+        assert!(rest.iter().all(|(a, b)| a.values == b.values), "{arch}");
+        let ratios = head.iter().flat_map(|(a, b)| a.values.iter().zip(&b.values)).filter(|(a, _)| a.abs() > 1e-3).map(|(a, b)| b / a);
+        let (low, high) = ratios.fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), r| (low.min(r), high.max(r)));
+        assert!(low > 0.0 && high - low < 1e-4 * high && (high - 1.0).abs() > 1e-3, "{arch}: {low} to {high}");
     }
 }
 

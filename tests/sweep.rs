@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use common::{blobs, context, task, trained};
 use unlearn::audit::verdict::Figures;
-use unlearn::audit::{AUDITS, Audit, AuditData, Measured, Peer, Signals, Subject};
+use unlearn::audit::{AUDITS, Audit, AuditData, Measured, Peer, Signals, Subject, never_seen};
 use unlearn::context::Context;
 use unlearn::data::{Dataset, Labelled, Needs, Role, SwapTask, View};
 use unlearn::error::{Error, Result};
@@ -55,7 +55,8 @@ fn every_method(dataset: &Dataset, task: &SwapTask, original: &Classifier) -> Ve
 fn every_audit(learn: bool) {
     let dataset = blobs();
     let task = task(&dataset, learn);
-    let data = AuditData::new(task.clone(), 0).unwrap();
+    let mut data = AuditData::new(task.clone(), 0).unwrap();
+    data.never_seen = never_seen::mirrored(&task, &dataset, 0).unwrap();
     let original = trained("original", "mlp", &dataset, &task.before, 2);
     let oracles = (1..=2).map(|i| (format!("oracle-{i}"), trained(&format!("oracle-{i}"), "mlp", &dataset, &task.after, 2)));
     let methods = every_method(&dataset, &task, &original).into_iter().map(|(name, model)| (name.to_string(), model));
@@ -138,7 +139,7 @@ fn figures_of_features_that_diverged_say_so() {
         original: None,
         oracles: vec![peer("oracle-1", ModelKind::Oracle, &oracle, &signals[1])],
     };
-    for audit in AUDITS.iter().filter(|a| a.family() == Family::Features && a.name() != "idi") {
+    for audit in AUDITS.iter().filter(|a| a.family() == Family::Features && !["idi", "never-seen"].contains(&a.name())) {
         let last = signals[0].cut(signals[0].cut_count() - 1).unwrap();
         let figures = audit.measure_cut(&subject, &last, &mut ctx("broken")).unwrap_or_else(|e| panic!("{}: {e}", audit.name())).figures;
         let diverged = figures.iter().filter(|f| f.tolerance.is_some()).all(|f| f.value.is_none());

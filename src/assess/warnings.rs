@@ -17,6 +17,11 @@ pub fn on_verdicts(verdicts: &[Verdict], calibration: Option<&Calibration>) -> V
     if oracles < MIN_ORACLES {
         warnings.push(format!("{oracles} oracle(s): no verdict without at least {MIN_ORACLES}. Values are shown, judge them with care."));
     }
+    if oracles == 0 && verdicts.iter().all(|v| v.kind != ModelKind::Original) {
+        warnings.push(
+            "Nothing here says how a model that forgot should look. Give --oracle, or --original for an estimate by classes it never saw.".into(),
+        );
+    }
     for v in verdicts.iter().filter(|v| v.verdict == "matched") {
         let what = match v.kind {
             ModelKind::Control if v.model == UNTRAINED => "was never trained: the audits can't tell a network that works from one that doesn't",

@@ -22,6 +22,7 @@ mod mia_nn;
 mod mlp_probe;
 mod nearest_mean;
 pub mod network;
+pub mod never_seen;
 mod pair_leak;
 pub mod platt;
 mod probe;
@@ -264,6 +265,7 @@ pub const AUDITS: &[&dyn Audit] = &[
     &idi::Idi,
     &cka::Cka,
     &prototype::Prototype,
+    &never_seen::NeverSeen,
 ];
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatRef, Par};
 
-use super::{Audit, CutFeatures, Features, Findings, PartName, Subject, linalg, shares};
+use super::{Audit, AuditData, CutFeatures, Features, Findings, PartName, Subject, linalg, shares};
 use crate::context::Context;
 use crate::data::ClassId;
 use crate::error::Result;
@@ -44,6 +44,13 @@ impl Audit for NearestMean {
         })?;
         Ok(figures.into())
     }
+}
+
+/// `nearest_mean_accuracy_old` alone; none where the old class or the others are too few, or the model diverged.
+pub(super) fn accuracy_old(data: &AuditData, cut: &CutFeatures) -> Option<f64> {
+    shares::all_rows(data, cut)?;
+    let [train, test] = [PartName::Train, PartName::Test].map(|part| data.feature_classes(part));
+    Some(balanced_accuracy((&cut.train, &train), (&cut.test, &test), data.old()))
 }
 
 /// Mean over the given rows of each class that they have.

@@ -1,8 +1,8 @@
 //! `probe`: can a linear read-out still find the old class, at every cut?
 
-use super::linalg::{self, Factored};
+use super::linalg::{self, Factored, Fit};
 use super::platt::Platt;
-use super::{Audit, CutFeatures, Findings, Measured, PartName, Subject, shares};
+use super::{Audit, AuditData, CutFeatures, Findings, Measured, PartName, Subject, shares};
 use crate::context::Context;
 use crate::error::Result;
 use crate::summary::Family;
@@ -50,8 +50,7 @@ impl Audit for Probe {
         let mut beside = [None, None];
         let mut figures = shares::accuracies("ridge_accuracy_old", data, cut, |rows, _| {
             ctx.check_interrupt()?;
-            let factored = Factored::of(&cut.train, rows, &old)?;
-            let fit = factored.fit(&linalg::signs(rows, &old));
+            let (factored, fit) = fitted(cut, rows, &old)?;
             let scores = fit.readout.scores(&cut.test);
             if rows.len() == old.len() {
                 let information = Platt::fit(&fit.left_out, &old).information(&scores, &test_old);
@@ -64,6 +63,20 @@ impl Audit for Probe {
         figures.push(Measured::new(INFORMATION, information, "nats", 0.01).descriptive().at(&cut.name));
         Ok(figures.into())
     }
+}
+
+/// The read-out of the given training rows, and what it was fitted with.
+fn fitted(cut: &CutFeatures, rows: &[usize], old: &[bool]) -> Result<(Factored, Fit)> {
+    let factored = Factored::of(&cut.train, rows, old)?;
+    let fit = factored.fit(&linalg::signs(rows, old));
+    Ok((factored, fit))
+}
+
+/// `ridge_accuracy_old` alone; none where the old class or the others are too few, or the model diverged.
+pub(super) fn accuracy_old(data: &AuditData, cut: &CutFeatures) -> Result<Option<f64>> {
+    let Some(rows) = shares::all_rows(data, cut) else { return Ok(None) };
+    let (_, fit) = fitted(cut, &rows, &data.is_old(PartName::Train))?;
+    Ok(Some(linalg::balanced_accuracy(&fit.readout.scores(&cut.test), &data.is_old(PartName::Test))))
 }
 
 /// Mean test accuracy on control labels, with the weights and so the factorisation of the true ones.

@@ -63,15 +63,12 @@ impl Audit for Profile {
             let each: Vec<f64> = theirs.iter().filter_map(|t| mean_over_rows(&softmax, &t.softmax(), divergence)).collect();
             comparable.then(|| stats::mean(&each))
         };
-        let entropy: Vec<f64> = softmax.iter().map(|p| -p.iter().filter(|p| **p != 0.0).map(|p| p * p.ln()).sum::<f64>()).collect();
-        // `f64::max` passes over NaN, which must come out as what it is.
-        let top: Vec<f64> = softmax.iter().map(|p| p.iter().fold(0.0, |top, p| if *p > top || p.is_nan() { *p } else { top })).collect();
-        let some = |values: Vec<f64>| (!values.is_empty()).then(|| stats::mean(&values));
+        let (entropy, max_probability) = certainty(&softmax);
         let agreement = |role| agreement(subject, role);
         Ok(vec![
             Measured::new("tv_to_oracles", mean_profile(stats::total_variation), "fraction", SHARE).against(Reference::OraclesMean),
-            Measured::new("entropy_old", some(entropy), "nats", 0.05),
-            Measured::new("max_probability_old", some(top), "fraction", SHARE),
+            Measured::new("entropy_old", entropy, "nats", 0.05),
+            Measured::new("max_probability_old", max_probability, "fraction", SHARE),
             Measured::new("kl_to_oracles", mean_profile(kl), "nats", KL).against(Reference::OraclesMean),
             Measured::new("js_to_oracles", samples(jensen_shannon), "nats", JS).against(Reference::EachOracle),
             Measured::new("activation_distance", samples(euclidean), "distance", DISTANCE).against(Reference::EachOracle),
@@ -81,6 +78,15 @@ impl Audit for Profile {
         ]
         .into())
     }
+}
+
+/// Mean entropy of single outputs, in nats, and mean of their largest probability; none without outputs.
+pub(super) fn certainty(softmax: &[Vec<f64>]) -> (Option<f64>, Option<f64>) {
+    let entropy: Vec<f64> = softmax.iter().map(|p| -p.iter().filter(|p| **p != 0.0).map(|p| p * p.ln()).sum::<f64>()).collect();
+    // `f64::max` passes over NaN, which must come out as what it is.
+    let top: Vec<f64> = softmax.iter().map(|p| p.iter().fold(0.0, |top, p| if *p > top || p.is_nan() { *p } else { top })).collect();
+    let some = |values: Vec<f64>| (!values.is_empty()).then(|| stats::mean(&values));
+    (some(entropy), some(top))
 }
 
 fn logits<'a>(peer: &Peer<'a>, role: Role) -> Option<&'a Logits> {

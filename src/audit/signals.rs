@@ -51,6 +51,8 @@ pub struct AuditData {
     pub task: SwapTask,
     /// Seed of the choices that all models of a run share: which samples, which random labels.
     pub seed: u64,
+    /// For each of some classes that the original never saw, what shows how it takes them ([`super::never_seen`]). Empty where there are none.
+    pub never_seen: Vec<AuditData>,
     sets: Vec<Set>,
 }
 
@@ -81,7 +83,16 @@ impl AuditData {
                 }
             }
         }
-        Ok(Self { task, seed, sets })
+        Ok(Self { task, seed, never_seen: vec![], sets })
+    }
+
+    /// Without the samples that no read-out is fitted on or tested with: to run a model over all others would be in vain.
+    pub fn of_read_outs(mut self) -> Self {
+        for set in &mut self.sets {
+            set.samples = set.samples.pick((0..set.keep.len()).filter(|i| set.keep[*i]));
+            set.keep = vec![true; set.samples.len()];
+        }
+        self
     }
 
     /// Classes of the rows of [`CutFeatures::train`] or [`CutFeatures::test`], in order.

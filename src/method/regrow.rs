@@ -62,8 +62,9 @@ pub const ENTRY: MethodEntry = MethodEntry {
     build: |t| super::build::<Regrow>("regrow", t),
 };
 
-/// Retained samples by which the logits' spread is compared.
-const SPREAD_SAMPLES: usize = 1024;
+/// Most retained samples by which the logits' spread is compared, and the most that this may take of the budget.
+const SPREAD_SAMPLES: f64 = 1024.0;
+const SPREAD_SHARE: f64 = 0.1;
 
 /// How the budget is spent.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -120,8 +121,10 @@ impl Method for Regrow {
         let (all, retain) = (task.retain_and_learn()?.len() as f64, task.retain.train.samples()?);
         let new = 1.0 - retain.len() as f64 / all;
         let above = original.spec().share_above(cut);
-        let spread = if self.sharpen { 2.0 * SPREAD_SAMPLES.min(retain.len()) as f64 / all * above / 3.0 } else { 0.0 };
-        let passes = (self.budget * ctx.settings.epochs as f64 - spread).max(0.0);
+        let passes = self.budget * ctx.settings.epochs as f64;
+        // Two forward passes through the top each.
+        let measured = if self.sharpen { SPREAD_SAMPLES.min(SPREAD_SHARE * passes * all * 1.5 / above).floor() } else { 0.0 };
+        let passes = passes - measured * above / 1.5 / all;
         let plan = Plan::new(passes, new, above, self.epochs, self.learn_boost);
         let cache = cache(&original, cut, task, plan, ctx)?;
         let settings = TrainSettings { epochs: plan.epochs, schedule: Schedule::Cosine, ..ctx.settings.clone() };
@@ -134,10 +137,10 @@ impl Method for Regrow {
         let trunk: Vec<String> = original.spec().stage_names[..cut.0].iter().map(|n| format!("{n}.")).collect();
         let fresh = original.clone().reset(ctx.seed, |name| !trunk.iter().any(|t| name.starts_with(t)));
         let regrown = fit_top(fresh, cut, &cache, &offsets, &settings, ctx)?;
-        if !self.sharpen {
+        let retained: Vec<usize> = (0..cache.len()).filter(|i| cache.slots(&[*i])[0] != new_slot).take(measured as usize).collect();
+        if retained.is_empty() {
             return Ok(regrown);
         }
-        let retained: Vec<usize> = (0..cache.len()).filter(|i| cache.slots(&[*i])[0] != new_slot).take(SPREAD_SAMPLES).collect();
         ctx.cost.forwarded_part(2 * retained.len(), above);
         let [wanted, has] = [&original, &regrown].map(|m| spread_of(m, cut, &cache, &retained, ctx));
         let factor = (wanted / has).sqrt() as f32;

@@ -105,6 +105,34 @@ pub fn subject_alone() -> Summary {
     summary
 }
 
+/// The same beside the original, which says what to expect by `classes` that it never saw.
+pub fn subject_with_original(classes: usize) -> Summary {
+    let mut summary = subject_alone();
+    let like = summary.scores.scores[0].clone();
+    let score = |model: &str, audit: &str, metric: &str, cut: Option<&str>, value: f64| Score {
+        model: model.to_owned(),
+        audit: audit.to_owned(),
+        metric: metric.to_owned(),
+        cut: cut.map(str::to_owned),
+        value: Some(value),
+        tolerance: None,
+        better: Better::CloserToOracle,
+        ..like.clone()
+    };
+    for (i, cut) in CUTS.iter().enumerate() {
+        let value = 0.8 + 0.02 * i as f64;
+        summary.scores.scores.push(score("suspect.safetensors", "probe", "ridge_accuracy_old", Some(cut), value + 0.03));
+        summary.scores.scores.push(score("original", "probe", "ridge_accuracy_old", Some(cut), value + 0.05));
+        if classes > 0 {
+            for (prefix, value) in [("expected_", value), ("expected_sd_", 0.013), ("never_seen_", value - 0.02), ("never_seen_sd_", 0.021)] {
+                summary.scores.scores.push(score("original", "never-seen", &format!("{prefix}ridge_accuracy_old"), Some(cut), value));
+            }
+        }
+    }
+    summary.scores.scores.push(score("original", "never-seen", "classes", None, classes as f64));
+    summary
+}
+
 /// A summary with nothing in it.
 pub fn empty() -> Summary {
     let mut summary = plain();

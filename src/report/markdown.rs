@@ -3,7 +3,7 @@
 use super::headline::{Column, columns, mark, share_of};
 use super::models::{Model, Models};
 use super::text::{UNDEFINED, bare, gap, share, spread};
-use super::{cost, families, guide, verdict};
+use super::{cost, families, guide, never_seen, verdict};
 use crate::summary::{ModelKind, Score, Summary};
 
 /// Heading of the cost column.
@@ -12,6 +12,9 @@ pub const COST: &str = "cost, % of a retraining ↓";
 /// What the signs in a table mean.
 pub const SIGNS: &str = "↑ higher is better, ↓ lower is better, ≈ closer to the oracles is better. \
     In brackets: the gap to the mean of the run’s oracles; ✓ within their band, ▲ above it, ▼ below it.";
+
+/// The same where there are no oracles.
+const DIRECTIONS: &str = "↑ higher is better, ↓ lower is better, ≈ closer to what oracles show is better.";
 
 /// The question, the warnings and a table with a row a model. Aligned, so that it reads well unrendered too.
 pub fn markdown(summary: &Summary) -> String {
@@ -31,6 +34,7 @@ pub fn markdown(summary: &Summary) -> String {
     }
     out += &table(&heading, &rows, 2);
     out += &by_family(&models);
+    out += &never_seen::markdown(summary, &models);
     if let Some(agreement) = guide::agreement(summary) {
         out += &format!("\nOn average {agreement}.\n");
     }
@@ -40,7 +44,8 @@ pub fn markdown(summary: &Summary) -> String {
     if let Some(why) = cost::why_no_share(summary, &models) {
         out += &format!("\n{}\n", inline(&why));
     }
-    out += &format!("\n{SIGNS} This is evidence, not a certificate.\n");
+    let signs = if models.of_kind(ModelKind::Oracle).next().is_some() { SIGNS } else { DIRECTIONS };
+    out += &format!("\n{signs} This is evidence, not a certificate.\n");
     out
 }
 
@@ -130,7 +135,7 @@ pub fn table(heading: &[String], rows: &[Vec<String>], words: usize) -> String {
 }
 
 /// `text` on one line, with what Markdown or HTML would take for markup disarmed.
-fn inline(text: &str) -> String {
+pub fn inline(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

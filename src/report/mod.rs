@@ -7,7 +7,7 @@
 //! | `mod` | [`html`], which reads as the page from top to bottom |
 //! | `guide` | title, question, how to read the page, definitions, footer |
 //! | `verdict` | a card for each judged model |
-//! | `headline`, `families`, `table`, `heat`, `cost` | tables |
+//! | `headline`, `families`, `table`, `never_seen`, `heat`, `cost` | tables |
 //! | `depth`, `exhibits`, `curves`, `confusion`, `samples` | pictures |
 //! | `markdown`, `compare` | Markdown of one run, and of several |
 //! | `models` | the models in order, with their line styles |
@@ -25,6 +25,7 @@ mod headline;
 mod heat;
 mod markdown;
 mod models;
+mod never_seen;
 mod samples;
 mod svg;
 mod table;
@@ -59,6 +60,7 @@ pub fn html(summary: &Summary) -> String {
         families::html(&models),
         table::html(summary, &models),
         depth::html(summary, &models),
+        never_seen::html(summary, &models),
         exhibits::html(summary, &models),
         curves::html(summary, &models),
         confusion::html(summary, &models),

@@ -146,8 +146,8 @@ impl Plot {
         }
     }
 
-    /// A filled band between two curves, each point with its lower and upper end.
-    pub fn band(&mut self, points: &[(f64, f64, f64)]) {
+    /// A filled band between two curves, each point with its lower and upper end; `class` beside `band` carries another colour than the oracles'.
+    pub fn band(&mut self, points: &[(f64, f64, f64)], class: &str) {
         let points: Vec<_> = points.iter().filter(|(_, lo, hi)| lo.is_finite() && hi.is_finite()).collect();
         // A single point has no width: it is drawn as wide as a marker.
         let wide = if points.len() == 1 { 8.0 } else { 0.0 };
@@ -156,7 +156,8 @@ impl Plot {
         let mut path: Vec<String> = upper.chain(lower).map(|(x, y)| format!("{x:.1} {:.1}", self.y.at(y))).collect();
         path.dedup();
         if !path.is_empty() {
-            self.body += &format!(r#"<path class="band" d="M{}Z"/>"#, path.join("L"));
+            let class = format!("band {class}");
+            self.body += &format!(r#"<path class="{}" d="M{}Z"/>"#, class.trim_end(), path.join("L"));
         }
     }
 

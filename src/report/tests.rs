@@ -83,6 +83,7 @@ fn all() -> Vec<(&'static str, Summary)> {
         ("plain", fixture::plain()),
         ("many", fixture::many_classes()),
         ("subject", fixture::subject_alone()),
+        ("never seen", fixture::subject_with_original(3)),
         ("empty", fixture::empty()),
     ]
 }
@@ -323,4 +324,33 @@ fn nothing_is_called_certified() {
 #[test]
 fn large_head_keeps_the_page_small() {
     assert!(html(&fixture::many_classes()).len() < 2_000_000);
+}
+
+#[test]
+fn without_oracles_the_classes_never_seen_are_the_yardstick() {
+    let summary = fixture::subject_with_original(3);
+    let page = html(&summary);
+    let depth = &page[page.find("id=\"depth\"").expect("a section")..page.find("id=\"never-seen\"").expect("a section behind it")];
+    // Drawn with what is found of the old class, not as a figure of its own.
+    assert_eq!(depth.matches("class=\"band expected\"").count(), 1);
+    assert!(depth.contains("expected of a class never seen") && !depth.contains("expected_<wbr>") && !depth.contains("The grey band"));
+    let text = markdown(&summary);
+    assert!(text.contains("3 classes of the data set that the original was not trained on"), "{text}");
+    assert!(text.contains("| ridge accuracy old, stage1, %"), "{text}");
+    // 85 % by the subject where 82 ± 1.3 % are expected and the classes' mean is 80 ± 2.1 %.
+    let row = text.lines().find(|l| l.contains("stage1")).expect("a row");
+    for cell in ["82.0 ± 1.3", "80.0 ± 2.1", "85.0 (+3.0)", "87.0 (+5.0)"] {
+        assert!(row.contains(cell), "{row}");
+    }
+}
+
+#[test]
+fn where_nothing_is_expected_the_reader_learns_why() {
+    let summary = fixture::subject_with_original(0);
+    for text in [html(&summary), markdown(&summary)] {
+        assert!(text.contains("The original saw every class of mnist"), "{text}");
+    }
+    assert!(!html(&summary).contains("band expected"));
+    // Beside oracles the table is folded on the page, and not in the text.
+    assert!(!markdown(&fixture::swap()).contains("expected"));
 }

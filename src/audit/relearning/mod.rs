@@ -107,6 +107,12 @@ impl Audit for Relearning {
     }
 }
 
+/// `auc_head_100` alone, from the features of the last cut; none where the class has fewer than a hundred training images.
+pub(super) fn auc_head_100(subject: &Subject<'_>, last: &CutFeatures, ctx: &Context) -> Result<Option<f64>> {
+    let start = Start::of(subject.me.model, subject.data)?;
+    Ok(progress(&start, Part::Head(last), Shots::Few(100), subject, ctx)?.map(|p| p.mean()))
+}
+
 /// Figures and curves of one part.
 fn relearn(start: &Start, part: Part, subject: &Subject<'_>, ctx: &Context) -> Result<Findings> {
     let mut found = Findings::default();
