@@ -29,30 +29,27 @@ impl Cache {
         Self { values, shape, slots }
     }
 
-    /// The activations of `model` at `cut` on `data`, augmented once, in an order of their own; other numbers `copy` augment otherwise. The
-    /// forward passes are counted in `ctx.cost`.
-    pub fn fill(model: &Classifier, cut: Cut, data: &Labelled, copy: u64, ctx: &mut Context) -> Result<Self> {
+    /// An empty cache for the activations of `samples` samples of `model` at `cut`.
+    pub fn with_capacity(samples: usize, model: &Classifier, cut: Cut) -> Self {
         let shape = model.spec().cut_shapes[cut.0];
-        let mut cache =
-            Self { values: Vec::with_capacity(data.len() * shape.iter().product::<usize>()), shape, slots: Vec::with_capacity(data.len()) };
+        Self { values: Vec::with_capacity(samples * shape.iter().product::<usize>()), shape, slots: Vec::with_capacity(samples) }
+    }
+
+    /// Adds the activations of `model` at `cut` on `data`, augmented once, in an order of their own; other numbers `copy` augment otherwise.
+    /// The forward passes are counted in `ctx.cost`.
+    ///
+    /// # Panics
+    /// If the activations have not the shape of those that are there.
+    pub fn add(&mut self, model: &Classifier, cut: Cut, data: &Labelled, copy: u64, ctx: &mut Context) -> Result<()> {
+        assert_eq!(self.shape, model.spec().cut_shapes[cut.0], "activations of one cut");
         let (normalisation, seed) = (&ctx.pipeline.normalisation, rng::derive_seed(ctx.seed, "cache", copy));
         for batch in Batches::shuffled(data, INFERENCE_BATCH, normalisation, Some(&ctx.pipeline.augmentation), (seed, 0), &ctx.device) {
             ctx.check_interrupt()?;
-            cache.values.extend(floats(model.activations(batch.images, cut).0));
-            cache.slots.extend(batch.slots);
+            self.values.extend(floats(model.activations(batch.images, cut).0));
+            self.slots.extend(batch.slots);
         }
         ctx.cost.forwarded_part(data.len(), 1.0 - model.spec().share_above(cut));
-        Ok(cache)
-    }
-
-    /// Takes in the samples of `other`.
-    ///
-    /// # Panics
-    /// If they have another shape.
-    pub fn append(&mut self, other: Self) {
-        assert_eq!(self.shape, other.shape, "activations of one cut");
-        self.values.extend(other.values);
-        self.slots.extend(other.slots);
+        Ok(())
     }
 
     /// Number of samples.

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 
 use clap::Parser;
 use unlearn::error::Error;
-use unlearn::kernels::simd::Isa;
+use unlearn::kernels::{self, simd::Isa};
 use unlearn::output::Output;
 
 use cli::{Cli, Command};
@@ -19,7 +19,7 @@ use cli::{Cli, Command};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    unlearn::kernels::memory::keep_freed();
+    kernels::memory::keep_freed();
     let cli = Cli::parse();
     let output = Output::new(cli.quiet);
     match run(cli, &output) {
@@ -34,6 +34,7 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli, output: &Output) -> anyhow::Result<()> {
     Isa::named()?;
+    kernels::ours()?;
     let interrupted = output.interrupt_flag();
     let again = output.clone();
     ctrlc::set_handler(move || {

@@ -29,12 +29,37 @@ mod padded;
 pub mod pool;
 pub mod simd;
 
+use std::sync::OnceLock;
+
 use burn::backend::DispatchDevice;
 use burn::tensor::{Bytes, DType, Device, Shape};
 use burn_flex::{FlexTensor, Layout};
 
-/// True if tensors on `device` are the CPU back end's, which the kernels here work on.
+use crate::error::{Error, Result};
+
+/// Whether the kernels here are used where they can be: not with `UNLEARN_KERNELS=burn`, which leaves every operation to burn, to check ours
+/// against it.
+///
+/// # Errors
+/// Another value of the variable.
+pub fn ours() -> Result<bool> {
+    match std::env::var_os("UNLEARN_KERNELS") {
+        None => Ok(true),
+        Some(name) if name == "burn" => Ok(false),
+        Some(name) => {
+            let at = format!("UNLEARN_KERNELS={}", name.to_string_lossy());
+            Err(Error::input(at, "no such kernels", "use burn for burn's own operations, or leave the variable out for ours"))
+        }
+    }
+}
+
+/// True if the kernels here are to be used for tensors on `device`: they are the CPU back end's, and [`ours`] holds (looked up once; the
+/// program refuses wrong names before any work).
 pub fn on_cpu(device: &Device) -> bool {
+    static OURS: OnceLock<bool> = OnceLock::new();
+    if !*OURS.get_or_init(|| ours().unwrap_or(true)) {
+        return false;
+    }
     match device.as_dispatch() {
         DispatchDevice::Flex(_) => true,
         DispatchDevice::Autodiff(inner) => matches!(**inner, DispatchDevice::Flex(_)),

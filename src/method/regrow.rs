@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use super::{Method, MethodEntry, in_range};
 use crate::cached::{Cache, fit_top};
 use crate::context::{Context, Schedule, TrainSettings};
-use crate::data::{Labelled, Needs, Slot, SwapTask};
+use crate::data::{Labelled, Needs, Samples, Slot, SwapTask};
 use crate::error::{Error, Result, did_you_mean};
 use crate::model::{Activations, Classifier, Cut, Spec, tensors::floats};
 use crate::stats;
@@ -150,14 +150,15 @@ impl Method for Regrow {
 
 /// The trunk's activations of what `plan` says: the retain set's share, then the learn set's copies, each augmented anew.
 fn cache(original: &Classifier, cut: Cut, task: &SwapTask, plan: Plan, ctx: &mut Context) -> Result<Cache> {
-    let retain = task.retain.train.samples()?.share_of_each_class(plan.retain, ctx.seed);
-    let mut cache = Cache::fill(original, cut, &Labelled::new(retain, task.working()), 0, ctx)?;
+    let mut parts = vec![task.retain.train.samples()?.share_of_each_class(plan.retain, ctx.seed)];
     if let Some(learn) = &task.learn {
         let all = learn.train.samples()?;
-        for copy in 0..plan.learn.ceil() as u64 {
-            let part = all.share_of_each_class((plan.learn - copy as f64).min(1.0), ctx.seed);
-            cache.append(Cache::fill(original, cut, &Labelled::new(part, task.working()), 1 + copy, ctx)?);
-        }
+        let shares = (0..plan.learn.ceil() as usize).map(|copy| (plan.learn - copy as f64).min(1.0));
+        parts.extend(shares.map(|share| all.share_of_each_class(share, ctx.seed)));
+    }
+    let mut cache = Cache::with_capacity(parts.iter().map(Samples::len).sum(), original, cut);
+    for (copy, part) in parts.into_iter().enumerate() {
+        cache.add(original, cut, &Labelled::new(part, task.working()), copy as u64, ctx)?;
     }
     Ok(cache)
 }

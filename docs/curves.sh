@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Training curves on our kernels and on burn's own operations (docs/performance.md): docs/curves.sh DATA_DIR OUT
+# DATA_DIR holds mnist/. About a quarter of an hour on two cores.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+data=$1 out=$2
+cargo build --release
+mkdir -p "$out"
+for seed in 0 1 2; do
+    for kernels in ours burn; do
+        [ "$kernels" = burn ] && export UNLEARN_KERNELS=burn || unset UNLEARN_KERNELS
+        target/release/unlearn train --data mnist --data-dir "$data" --arch cnn-s --epochs 3 --lr 5e-3 --schedule cosine --seed $seed --json --quiet \
+            --out "$out/$kernels-$seed.safetensors" >"$out/$kernels-$seed.json"
+    done
+done
+python3 - "$out" <<'PYTHON'
+import json
+import statistics as st
+import sys
+
+print("| epoch | ours: loss | burn: loss | largest difference, same seed | ours: accuracy % | burn: accuracy % | largest difference, same seed |")
+print("|---:|---:|---:|---:|---:|---:|---:|")
+runs = {k: [json.load(open(f"{sys.argv[1]}/{k}-{s}.json")) for s in range(3)] for k in ("ours", "burn")}
+
+
+def row(name, of, scale, digits):
+    ours, burn = ([scale * of(r) for r in runs[k]] for k in ("ours", "burn"))
+    far = max(abs(a - b) for a, b in zip(ours, burn))
+    cell = lambda v: f"{st.mean(v):.{digits}f} ± {st.stdev(v):.{digits}f}"
+    return f"{cell(ours)} | {cell(burn)} | {far:.{digits}f}"
+
+
+for epoch in range(3):
+    print(f"| {epoch + 1} | {row('loss', lambda r: r['epochs'][epoch]['loss'], 1, 4)} | {row('accuracy', lambda r: r['epochs'][epoch]['accuracy'], 100, 2)} |")
+print(f"| test | | | | {row('test', lambda r: r['test']['accuracy'], 100, 2)} |")
+PYTHON
