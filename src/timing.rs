@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::kernels::simd::Isa;
+use crate::kernels::{self, simd::Isa};
 
 /// What a wall time depends on beside the work itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,7 +14,7 @@ pub struct Conditions {
     pub cpu: String,
     /// Logical cores that the process may use.
     pub cores: usize,
-    /// Instruction set of the kernels, as in `UNLEARN_ISA`.
+    /// Instruction set of the kernels, as in `UNLEARN_ISA`; `burn` where burn's own operations run instead.
     pub isa: String,
     /// Threads that the work had.
     pub threads: usize,
@@ -30,7 +30,7 @@ impl Conditions {
             host: host().map(|name| hashed(&name)),
             cpu: cpu().unwrap_or_else(|| std::env::consts::ARCH.to_string()),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
-            isa: Isa::current().name().to_string(),
+            isa: if kernels::in_use() { Isa::current().name() } else { "burn" }.to_string(),
             threads: rayon::current_num_threads(),
             build: format!("{} {} {kind}", env!("CARGO_PKG_VERSION"), env!("UNLEARN_COMMIT")),
         }

@@ -78,27 +78,14 @@ fn a_damaged_checkpoint_stops_a_resumed_run() {
 #[cfg(unix)]
 #[test]
 fn ctrl_c_leaves_a_run_that_resume_completes() {
-    use std::process::Stdio;
-    use std::time::{Duration, Instant};
-
     let bench = Bench::new();
     // Long enough to be caught in the first training; two threads, so that an oracle is under way beside it.
     let line = format!("swap --data blobs --arch mlp --epochs 400 --threads 2 {SWAP} --oracles 1 --methods logit-mask --out run");
-    let mut child = bench.command(&line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let begun = Instant::now();
-    while !std::fs::read_to_string(bench.path("run/events.jsonl")).is_ok_and(|t| t.contains("\"epoch\"")) {
-        assert!(begun.elapsed() < Duration::from_secs(60), "no epoch was logged");
-        assert!(child.try_wait().unwrap().is_none(), "it ended before it could be interrupted");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    assert!(std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
-    let output = child.wait_with_output().unwrap();
-    let err = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(130), "{err}");
+    let ran = bench.interrupted(&line, || std::fs::read_to_string(bench.path("run/events.jsonl")).is_ok_and(|t| t.contains("\"epoch\"")));
     for part in ["stopping after this batch", "interrupted; what is finished has been kept", "--resume"] {
-        assert!(err.contains(part), "“{part}” is missing in\n{err}");
+        assert!(ran.err.contains(part), "“{part}” is missing in\n{}", ran.err);
     }
-    assert!(output.stdout.is_empty(), "no result is claimed");
+    assert!(ran.out.is_empty(), "no result is claimed");
     assert_eq!(names_in(&bench.path("run")), ["config.toml", "events.jsonl", "models", "outputs"], "nothing half-written");
     assert!(names_in(&bench.path("run/models")).len() < 3, "it was caught in the middle");
     bench.unlearn("report run").refused(&["the run is not finished", "--resume"]);

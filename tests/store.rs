@@ -99,6 +99,10 @@ fn a_time_taken_under_other_conditions_does_not_count() {
     assert!(scores.cost.iter().all(|c| c.model != "oracle-1" && c.share_of_retrain.is_none()), "{:?}", scores.cost);
     let page = String::from_utf8(bench.read("run/report.html")).unwrap();
     assert!(page.contains("Costs have no share of a retraining"));
+    // Nor on burn's own operations.
+    let mut command = bench.command(&swap("on-burn", "--oracles 1"));
+    let ran = command.env("UNLEARN_KERNELS", "burn").output().unwrap();
+    assert!(ran.status.success() && String::from_utf8_lossy(&ran.stderr).contains("its time doesn't count"), "{ran:?}");
     // Nor on another machine.
     let hash = unit_of(&bench, "store", "oracle-1");
     let mut sidecar: serde_json::Value = serde_json::from_slice(&bench.read(&format!("store/{hash}.json"))).unwrap();
@@ -292,22 +296,11 @@ fn two_that_fill_one_store_at_once_agree() {
 #[cfg(unix)]
 #[test]
 fn ctrl_c_keeps_whole_oracles_and_the_same_command_goes_on() {
-    use std::time::{Duration, Instant};
-
     let bench = Bench::new();
     let line = oracle("--count 3").replace("--epochs 2", "--epochs 100");
-    let mut child = bench.command(&line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let begun = Instant::now();
-    while !bench.path("store").is_dir() || !names_in(&bench.path("store")).iter().any(|n| n.ends_with(".json")) {
-        assert!(begun.elapsed() < Duration::from_secs(120), "no oracle was finished");
-        assert!(child.try_wait().unwrap().is_none(), "it ended before it could be interrupted");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    assert!(std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
-    let output = child.wait_with_output().unwrap();
-    let err = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(130), "{err}");
-    assert!(output.stdout.is_empty() && err.contains("the same command goes on from here"), "{err}");
+    let one_is_finished = || bench.path("store").is_dir() && names_in(&bench.path("store")).iter().any(|n| n.ends_with(".json"));
+    let ran = bench.interrupted(&line, one_is_finished);
+    assert!(ran.out.is_empty() && ran.err.contains("the same command goes on from here"), "{}", ran.err);
     let kept = units(&bench.path("store")).len();
     assert!((1..3).contains(&kept), "{kept} units");
     let ran = bench.unlearn(&line).ok();

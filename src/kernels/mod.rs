@@ -53,11 +53,15 @@ pub fn ours() -> Result<bool> {
     }
 }
 
-/// True if the kernels here are to be used for tensors on `device`: they are the CPU back end's, and [`ours`] holds (looked up once; the
-/// program refuses wrong names before any work).
-pub fn on_cpu(device: &Device) -> bool {
+/// [`ours`], looked up once; the program refuses wrong names before any work.
+pub fn in_use() -> bool {
     static OURS: OnceLock<bool> = OnceLock::new();
-    if !*OURS.get_or_init(|| ours().unwrap_or(true)) {
+    *OURS.get_or_init(|| ours().unwrap_or(true))
+}
+
+/// True if the kernels here are to be used for tensors on `device`: they are the CPU back end's, and the kernels are [`in_use`].
+pub fn on_cpu(device: &Device) -> bool {
+    if !in_use() {
         return false;
     }
     match device.as_dispatch() {

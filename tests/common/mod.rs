@@ -3,7 +3,8 @@
 #![allow(dead_code, reason = "every test file uses a part of this")]
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{self, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use assert_cmd::cargo::cargo_bin;
 use tempfile::TempDir;
@@ -67,13 +68,23 @@ impl Bench {
 
     /// Runs the program to its end.
     pub fn unlearn(&self, line: &str) -> Ran {
-        let output = self.command(line).output().unwrap();
-        Ran {
-            line: line.to_string(),
-            code: output.status.code(),
-            out: String::from_utf8(output.stdout).unwrap(),
-            err: String::from_utf8(output.stderr).unwrap(),
+        Ran::of(line, self.command(line).output().unwrap())
+    }
+
+    /// Runs the program until `ready`, which must be within two minutes and before its end, presses Ctrl-C and waits for the end: what it
+    /// printed, and that it was an interruption.
+    pub fn interrupted(&self, line: &str, ready: impl Fn() -> bool) -> Ran {
+        let mut child = self.command(line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let begun = Instant::now();
+        while !ready() {
+            assert!(begun.elapsed() < Duration::from_secs(120), "{line}: never ready to be interrupted");
+            assert!(child.try_wait().unwrap().is_none(), "{line}: it ended before it could be interrupted");
+            std::thread::sleep(Duration::from_millis(5));
         }
+        assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+        let ran = Ran::of(line, child.wait_with_output().unwrap());
+        assert_eq!(ran.code, Some(130), "{}", ran.err);
+        ran
     }
 
     /// A finished tiny swap in folder `name`: `more` is added to (and wins over nothing in) its arguments.
@@ -129,6 +140,15 @@ pub struct Ran {
 }
 
 impl Ran {
+    fn of(line: &str, output: process::Output) -> Self {
+        Self {
+            line: line.to_string(),
+            code: output.status.code(),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
     /// It succeeded.
     #[track_caller]
     pub fn ok(self) -> Self {
