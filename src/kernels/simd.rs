@@ -112,6 +112,9 @@ impl Isa {
     }
 }
 
+/// Lanes of the widest vector.
+pub const MAX_LANES: usize = 16;
+
 /// a·b + c: fused where the instruction set has it (the portable set would call a library function for it).
 #[inline(always)]
 pub fn mul_add<S: Simd>(simd: S, a: S::f32s, b: S::f32s, c: S::f32s) -> S::f32s {

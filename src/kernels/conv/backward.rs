@@ -4,12 +4,14 @@ use std::mem::MaybeUninit;
 
 use rayon::prelude::*;
 
+use super::algorithm::{Algorithm, Pass, Weights};
 use super::geometry::Sizes;
 use super::group;
-use super::product::{Finish, Pixels, Product};
-use super::runs::{Runs, backward_padding, backward_pixels};
+use super::product::Finish;
+use super::runs::backward_padding;
 use super::tail::{self, Saved};
 use super::weight_gradient::WeightGradient;
+use super::winograd::Scratch;
 use crate::kernels::images::{Images, Order};
 use crate::kernels::memory::{as_uninit, filled, into_uninit, uninit};
 use crate::kernels::norm::{Masked, Repeated, combine};
@@ -81,12 +83,12 @@ impl Normalised {
 
 /// Partial weight gradients: sums over as many parts of the batch, whatever the number of threads, added in order.
 const PARTS: usize = 8;
-/// Weights of which no partial gradients are made.
-const LARGE: usize = 1 << 18;
 
 /// What a backward pass is given.
 #[derive(Debug)]
 pub struct Given<'a> {
+    /// The way to convolve.
+    pub algorithm: Algorithm,
     /// The forward pass's.
     pub sizes: &'a Sizes,
     /// The input.
@@ -108,13 +110,13 @@ pub struct Given<'a> {
 /// # Panics
 /// Slices and sizes that do not belong together.
 pub fn backward(isa: Isa, given: Given) -> Gradients {
-    let Given { sizes, x, weights, saved, dy, needs, onto } = given;
+    let Given { algorithm, sizes, x, weights, saved, dy, needs, onto } = given;
     assert_eq!((x.len(), x.size(), weights.len()), (sizes.n, sizes.input, sizes.weights()), "a batch and weights of these sizes");
     assert_eq!((dy.len(), dy.size()[2]), (sizes.n, sizes.output[2]), "a gradient of these sizes");
     let input = sizes.padded_input();
-    let gradient = WeightGradient::new(isa, sizes, &input);
+    let gradient = Weights::new(algorithm, isa, sizes, &input);
     let output = if needs.input { backward_padding(sizes) } else { Padded { size: sizes.output, before: [0, 0], after: [0, 0] } };
-    let phases = if needs.input { phases(isa, sizes, &output, weights) } else { Vec::new() };
+    let passes = if needs.input { Pass::backward(algorithm, isa, sizes, &output, weights) } else { Vec::new() };
     let accumulate = onto.is_some();
     let mut dx = match onto {
         Some(onto) => {
@@ -124,17 +126,17 @@ pub fn backward(isa: Isa, given: Given) -> Gradients {
         None => uninit(if needs.input { sizes.n * sizes.input_len() } else { 0 }),
     };
     let mut added = uninit::<f32>(if needs.added { sizes.n * sizes.output_len() } else { 0 });
-    let job = Job { isa, sizes, x, dy, saved, needs, accumulate, input, output, gradient, phases };
-    let large = needs.weights && job.gradient.len() >= LARGE;
-    let per_part = if large { group::images(sizes) } else { sizes.n.div_ceil(PARTS).max(1) };
+    let job = Job { isa, sizes, x, dy, saved, needs, accumulate, input, output, gradient, passes };
+    let large = job.gradient.large().filter(|_| needs.weights);
+    let per_part = if large.is_some() { group::images(sizes) } else { sizes.n.div_ceil(PARTS).max(1) };
     let mut dx_chunks = dx.chunks_mut((per_part * sizes.input_len()).max(1));
     let mut added_chunks = added.chunks_mut((per_part * sizes.output_len()).max(1));
     let work: Vec<Part> = (0..sizes.n)
         .step_by(per_part)
         .map(|first| Part { images: first..(first + per_part).min(sizes.n), dx: dx_chunks.next(), added: added_chunks.next() })
         .collect();
-    let (weights, bias) = if large {
-        let (weights, bias) = job.run_large(work);
+    let (weights, bias) = if let Some(gradient) = large {
+        let (weights, bias) = job.run_large(gradient, work);
         (Some(weights), needs.bias.then_some(bias))
     } else {
         let run = |part: Part| job.run(part);
@@ -176,25 +178,6 @@ fn total(parts: Vec<&[f32]>) -> Vec<f32> {
     sum
 }
 
-/// One phase of the data gradient: its product, and its pixels of a group of images.
-struct Phase {
-    product: Product,
-    pixels: Pixels,
-}
-
-fn phases(isa: Isa, sizes: &Sizes, output: &Padded, weights: &[f32]) -> Vec<Phase> {
-    let stride = sizes.geometry.stride;
-    let all = (0..stride).flat_map(|y| (0..stride).map(move |x| [y, x]));
-    all.map(|phase| {
-        let runs = Runs::backward(sizes, output, phase);
-        let pixels = backward_pixels(sizes, output, phase, group::images(sizes));
-        let place = |channel, run, t| runs.transposed_weight(sizes, channel, run, t);
-        let product = Product::new(isa, (runs.offsets.clone(), runs.len), sizes.channels_back(), weights, None, place);
-        Phase { product, pixels }
-    })
-    .collect()
-}
-
 struct Job<'a> {
     isa: Isa,
     sizes: &'a Sizes,
@@ -206,8 +189,8 @@ struct Job<'a> {
     accumulate: bool,
     input: Padded,
     output: Padded,
-    gradient: WeightGradient,
-    phases: Vec<Phase>,
+    gradient: Weights,
+    passes: Vec<Pass>,
 }
 
 /// Sums over a part of the batch.
@@ -228,6 +211,7 @@ impl Job<'_> {
         let group = group::images(self.sizes);
         let mut x_scratch = vec![0f32; if self.reads_in_place() || !self.needs.weights { 0 } else { group * self.input.len() }];
         let mut dy_scratch = vec![0f32; group * self.output.len() + self.gradient.spare()];
+        let mut tiles = Scratch::default();
         let mut sums = Sums {
             weights: vec![0f32; if self.needs.weights { self.gradient.len() } else { 0 }],
             bias: vec![0f32; if self.needs.bias { self.sizes.output[2] } else { 0 }],
@@ -251,11 +235,11 @@ impl Job<'_> {
                     }
                     &x_scratch[..]
                 };
-                self.gradient.add(self.isa, images, (x, &self.input), (&dy_scratch, &self.output), &mut sums.weights);
+                self.gradient.add(self.isa, images, (x, &self.input), (&dy_scratch, &self.output), &mut sums.weights, &mut tiles);
             }
             if let (true, Some(dx)) = (self.needs.input, &mut dx) {
                 let len = self.sizes.input_len();
-                self.input_gradient(&dy_scratch, images, &mut dx[(first - part.start) * len..][..images * len]);
+                self.input_gradient(&dy_scratch, images, &mut dx[(first - part.start) * len..][..images * len], &mut tiles);
             }
         }
         sums
@@ -263,11 +247,11 @@ impl Job<'_> {
 
     /// The same for weights so large that tasks share them out, not the images; parts of one group each. Gives the gradients of weights and
     /// bias, in torch's order.
-    fn run_large(&self, parts: Vec<Part>) -> (Vec<f32>, Vec<f32>) {
+    fn run_large(&self, gradient: &WeightGradient, parts: Vec<Part>) -> (Vec<f32>, Vec<f32>) {
         let (n, group) = (self.sizes.n, group::images(self.sizes));
         let mut x_all = vec![0f32; if self.reads_in_place() { 0 } else { n * self.input.len() }];
         x_all.par_chunks_mut(self.input.len()).enumerate().for_each(|(i, to)| copy_padded(self.x.image(i), self.x.order(), &self.input, to));
-        let mut dy_all = vec![0f32; n * self.output.len() + self.gradient.spare()];
+        let mut dy_all = vec![0f32; n * self.output.len() + gradient.spare()];
         let gather = |(part, dy): (Part, &mut [f32])| {
             let Part { images, dx, mut added } = part;
             let len = self.sizes.output_len();
@@ -277,25 +261,25 @@ impl Job<'_> {
                 tail::add_channels(self.isa, to, &self.output, &mut bias);
             }
             if let (true, Some(dx)) = (self.needs.input, dx) {
-                self.input_gradient(dy, images.len(), dx);
+                self.input_gradient(dy, images.len(), dx, &mut Scratch::default());
             }
             bias
         };
         let bias: Vec<Vec<f32>> = parts.into_par_iter().zip(dy_all.par_chunks_mut(group * self.output.len())).map(gather).collect();
         let x = if self.reads_in_place() { self.x.floats() } else { &x_all };
-        let packed = self.gradient.by_blocks(self.isa, n, (x, &self.input), (&dy_all, &self.output));
-        (self.gradient.unpack(&packed), total(bias.iter().map(|b| &b[..]).collect()))
+        let packed = gradient.by_blocks(self.isa, n, (x, &self.input), (&dy_all, &self.output));
+        (gradient.unpack(&packed), total(bias.iter().map(|b| &b[..]).collect()))
     }
 
     /// The input's gradient for some images, from the gradients before the tail.
-    fn input_gradient(&self, dy: &[f32], images: usize, dx: &mut [MaybeUninit<f32>]) {
-        for phase in &self.phases {
+    fn input_gradient(&self, dy: &[f32], images: usize, dx: &mut [MaybeUninit<f32>], tiles: &mut Scratch) {
+        for pass in &self.passes {
             if self.accumulate {
                 // SAFETY: what gradients are added to came in as floats.
                 let dx: &mut [f32] = unsafe { std::slice::from_raw_parts_mut(dx.as_mut_ptr().cast(), dx.len()) };
-                phase.product.accumulate(self.isa, dy, (&phase.pixels, images), dx);
+                pass.accumulate(self.isa, dy, images, dx, tiles);
             } else {
-                phase.product.apply(self.isa, dy, (&phase.pixels, images), Finish::default(), dx);
+                pass.apply(self.isa, dy, images, Finish::default(), dx, tiles);
             }
         }
     }

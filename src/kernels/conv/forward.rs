@@ -2,11 +2,12 @@
 
 use std::mem::MaybeUninit;
 
+use super::algorithm::{Algorithm, Pass};
 use super::geometry::Sizes;
 use super::group;
-use super::product::{Finish, Pixels, Product};
-use super::runs::{Runs, forward_pixels};
+use super::product::Finish;
 use super::tail::{Floor, Tail, max_pool_image};
+use super::winograd;
 use crate::kernels::images::{Images, Order};
 use crate::kernels::memory::{filled, uninit};
 use crate::kernels::moments::Moments;
@@ -24,9 +25,11 @@ pub struct Output {
     pub moments: Option<Moments>,
 }
 
-/// What is done behind the convolution, and what is kept of it.
+/// How to convolve, what is done behind it, and what is kept of it.
 #[derive(Debug, Clone, Copy)]
 pub struct Behind<'a> {
+    /// The way to convolve; the gradient's may be another.
+    pub algorithm: Algorithm,
     /// The fused layers.
     pub tail: Tail,
     /// Added before the tail: N×H×W×C like the convolution's own output.
@@ -46,10 +49,7 @@ pub fn forward(isa: Isa, sizes: &Sizes, x: &Images, weights: &[f32], bias: &[f32
     assert_eq!(bias.len(), sizes.output[2], "a bias for every output channel");
     assert!(behind.add.is_none_or(|a| a.len() == sizes.n * sizes.output_len()), "images of the output's size are added");
     let padded = sizes.padded_input();
-    let runs = Runs::forward(sizes, &padded);
-    let place = |channel, run, t| runs.weight(sizes, channel, run, t);
-    let product = Product::new(isa, (runs.offsets.clone(), runs.len), sizes.channels(), weights, Some(bias), place);
-    let job = Job { isa, sizes, x, padded, product, behind, pixels: forward_pixels(sizes, &padded, group::images(sizes)) };
+    let job = Job { isa, sizes, x, padded, pass: Pass::forward(behind.algorithm, isa, sizes, &padded, weights, bias), behind };
     let size: usize = behind.tail.output(sizes.output).iter().product();
     let chunk = (group::images(sizes) * size).max(1);
     let mut floats = uninit::<f32>(sizes.n * size);
@@ -80,15 +80,15 @@ struct Job<'a> {
     sizes: &'a Sizes,
     x: &'a Images,
     padded: Padded,
-    product: Product,
+    pass: Pass,
     behind: Behind<'a>,
-    pixels: Pixels,
 }
 
 /// One thread's room.
 struct Scratch {
     input: Vec<f32>,
     full: Vec<MaybeUninit<f32>>,
+    tiles: winograd::Scratch,
 }
 
 impl Scratch {
@@ -96,7 +96,7 @@ impl Scratch {
         let images = group::images(job.sizes);
         let input = if job.reads_in_place() { 0 } else { images * job.padded.len() };
         let full = if job.behind.tail == Tail::ReluMaxPool { images * job.sizes.output_len() } else { 0 };
-        Self { input: vec![0.0; input], full: uninit(full) }
+        Self { input: vec![0.0; input], full: uninit(full), tiles: winograd::Scratch::default() }
     }
 }
 
@@ -120,10 +120,9 @@ impl Job<'_> {
             }
             &scratch.input[..]
         };
-        let pixels = (&self.pixels, images);
         let finish = Finish { add: add.map(|a| &a[first * full_len..][..images * full_len]), relu: tail != Tail::None };
         if tail != Tail::ReluMaxPool {
-            self.product.apply(self.isa, x, pixels, finish, floats);
+            self.pass.apply(self.isa, x, images, finish, floats, &mut scratch.tiles);
             if self.behind.moments {
                 // SAFETY: `apply` writes every channel of every pixel, and these are all of the images' pixels.
                 let written: &[f32] = unsafe { std::slice::from_raw_parts(floats.as_ptr().cast(), floats.len()) };
@@ -132,7 +131,7 @@ impl Job<'_> {
             return;
         }
         let full = &mut scratch.full[..images * full_len];
-        self.product.apply(self.isa, x, pixels, finish, full);
+        self.pass.apply(self.isa, x, images, finish, full, &mut scratch.tiles);
         // SAFETY: as above.
         let full: &[f32] = unsafe { std::slice::from_raw_parts(full.as_ptr().cast(), full.len()) };
         let mut places = places.map(|p| p.chunks_exact_mut(output));

@@ -7,11 +7,14 @@
 //! | `blocks` | output channels in registers, order of packed weights |
 //! | `product` | the implicit matrix product that forward pass and data gradient are |
 //! | `weight_gradient` | the weight gradient |
+//! | `winograd` | all three by tiles, with fewer multiplications, where the sizes suit |
+//! | `algorithm` | which of the two ways |
 //! | `tail` | ReLU and maximum |
 //! | `group` | which images a task computes at a time |
 //! | `forward`, `backward` | whole passes |
 //! | `normalised` | with a batch normalisation behind it, as one operation |
 
+mod algorithm;
 mod backward;
 mod blocks;
 mod forward;
@@ -24,6 +27,7 @@ mod tail;
 #[cfg(test)]
 mod tests;
 mod weight_gradient;
+mod winograd;
 
 use std::sync::Arc;
 
@@ -44,6 +48,7 @@ pub(super) use tail::{Floor, max_pool_image, unpool_image};
 use super::images::Images;
 use super::simd::Isa;
 use super::{dense, floats};
+use algorithm::Algorithm;
 use backward::{Given, Needs, SavedBatch};
 use forward::Behind;
 
@@ -82,7 +87,8 @@ fn run(x: FlexTensor, weights: FlexTensor, bias: FlexTensor, geometry: Geometry,
     let sizes = Sizes::new(dims(&x), dims(&weights), geometry);
     let x = Images::new(x);
     let (weights, bias) = (weights.to_contiguous(), bias.to_contiguous());
-    let behind = Behind { tail, add: None, places: keep_places, moments: false };
+    // Directly as yet: every figure in docs of the networks that have these units was made so.
+    let behind = Behind { algorithm: Algorithm::Direct, tail, add: None, places: keep_places, moments: false };
     let made = forward::forward(Isa::current(), &sizes, &x, floats(&weights), floats(&bias), behind);
     Forward { out: Images::tensor(made.floats, sizes.n, tail.output(sizes.output)), places: made.places, sizes, x, weights }
 }
@@ -114,7 +120,8 @@ impl Backward<Flex, 3> for ConvTailBackward {
         let State { sizes, x, weights, saved } = ops.state;
         let [input, weight, bias] = ops.parents;
         let needs = Needs { input: input.is_some(), weights: weight.is_some(), bias: bias.is_some(), added: false };
-        let given = Given { sizes: &sizes, x: &x, weights: floats(&weights), saved: &saved, dy: &dy, needs, onto: None };
+        let given =
+            Given { algorithm: Algorithm::Direct, sizes: &sizes, x: &x, weights: floats(&weights), saved: &saved, dy: &dy, needs, onto: None };
         let made = backward::backward(Isa::current(), given);
         if let (Some(node), Some(dx)) = (input, made.input) {
             grads.register::<Flex>(node.id, Images::tensor(dx, sizes.n, sizes.input));

@@ -14,6 +14,7 @@ use burn_autodiff::grads::Gradients;
 use burn_autodiff::ops::{Backward, Ops, OpsKind};
 use burn_flex::FlexTensor;
 
+use super::algorithm::Algorithm;
 use super::backward::{self, Given, Needs, SavedBatch};
 use super::forward::{self, Behind};
 use super::geometry::{Geometry, Sizes};
@@ -127,14 +128,15 @@ impl Inputs {
         let per_channel = self.sizes.weights() / self.sizes.output[2];
         let weights: Vec<f32> = floats(&self.weights).chunks(per_channel).zip(&scale).flat_map(|(w, s)| w.iter().map(move |w| w * s)).collect();
         let tail = if settings.relu { Tail::Relu } else { Tail::None };
-        let behind = Behind { tail, add: self.added.as_ref().map(Images::floats), places: false, moments: false };
+        let behind =
+            Behind { algorithm: Algorithm::of(&self.sizes), tail, add: self.added.as_ref().map(Images::floats), places: false, moments: false };
         let made = forward::forward(isa, &self.sizes, &self.x, &weights, &shift, behind);
         Images::tensor(made.floats, self.sizes.n, self.sizes.output)
     }
 
     /// The convolution's output, the statistics, the unit's output.
     fn run(&self, isa: Isa, settings: Settings) -> (Images, Statistics, FlexTensor) {
-        let behind = Behind { tail: Tail::None, add: None, places: false, moments: settings.batch_statistics };
+        let behind = Behind { algorithm: Algorithm::of(&self.sizes), tail: Tail::None, add: None, places: false, moments: settings.batch_statistics };
         let no_bias = vec![0f32; self.sizes.output[2]];
         let made = forward::forward(isa, &self.sizes, &self.x, floats(&self.weights), &no_bias, behind);
         let statistics = match made.moments {
@@ -204,7 +206,7 @@ impl Backward<Flex, 5> for ConvNormTailBackward {
         let needs = Needs { input: input.is_some(), weights: weight.is_some(), bias: false, added: added.is_some() || around };
         let saved = SavedBatch::Norm(backward::Normalised { y, out, coefficients: made.input });
         let onto = unit.place.first.as_ref().and_then(Shortcut::take).filter(|_| needs.input);
-        let given = Given { sizes: &sizes, x: &x, weights: floats(&weights), saved: &saved, dy: &dy, needs, onto };
+        let given = Given { algorithm: Algorithm::of(&sizes), sizes: &sizes, x: &x, weights: floats(&weights), saved: &saved, dy: &dy, needs, onto };
         let gradients = backward::backward(isa, given);
         if let (Some(node), Some(dx)) = (input, gradients.input) {
             grads.register::<Flex>(node.id, Images::tensor(dx, sizes.n, sizes.input));

@@ -10,7 +10,7 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::blocks::{Block, Channels, blocks, split};
-use crate::kernels::simd::{Isa, load, load_some, mul_add, store};
+use crate::kernels::simd::{Isa, MAX_LANES, load, load_some, mul_add, store};
 
 /// Where an output pixel's input and output lie, in floats from the image group's beginning.
 #[derive(Debug, Clone, Copy)]
@@ -41,7 +41,7 @@ impl Pixels {
     }
 
     /// Those of the first `images` images, and the last input and output among them.
-    fn of(&self, images: usize) -> (&[Pixel], [usize; 2]) {
+    pub fn of(&self, images: usize) -> (&[Pixel], [usize; 2]) {
         let later = images.saturating_sub(1);
         (&self.all[..images * self.per_image], [self.reach[0] + later * self.step[0], self.reach[1] + later * self.step[1]])
     }
@@ -293,6 +293,3 @@ unsafe fn one_tile<S: Simd, const P: usize, const V: usize, const DEPTHWISE: boo
         }
     }
 }
-
-/// Lanes of the widest vector.
-const MAX_LANES: usize = 16;

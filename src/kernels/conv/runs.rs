@@ -73,11 +73,12 @@ impl Runs {
 }
 
 /// Output pixels of the forward pass over `images` inputs that lie one after the other.
-pub fn forward_pixels(sizes: &Sizes, input: &Padded, images: usize) -> Pixels {
+pub fn forward_pixels(sizes: &Sizes, input: &Padded, images: usize, every: usize) -> Pixels {
     let [h, w, c] = sizes.output;
     let stride = sizes.geometry.stride;
     let place = |y: usize, x: usize| Pixel { input: y * stride * input.row() + x * stride * sizes.input[2], output: (y * w + x) * c };
-    Pixels::new((0..h).flat_map(|y| (0..w).map(move |x| place(y, x))).collect(), images, [input.len(), h * w * c])
+    let first = (0..h).step_by(every).flat_map(|y| (0..w).step_by(every).map(move |x| place(y, x))).collect();
+    Pixels::new(first, images, [input.len(), h * w * c])
 }
 
 /// Zeros that the data gradient needs around an output gradient.
@@ -98,7 +99,7 @@ pub fn backward_padding(sizes: &Sizes) -> Padded {
 }
 
 /// Input pixels of one phase of the data gradient: those whose place plus the padding is `phase` modulo the stride.
-pub fn backward_pixels(sizes: &Sizes, output: &Padded, phase: [usize; 2], images: usize) -> Pixels {
+pub fn backward_pixels(sizes: &Sizes, output: &Padded, phase: [usize; 2], images: usize, every: usize) -> Pixels {
     let [h, w, c] = sizes.input;
     let (stride, padding) = (sizes.geometry.stride, sizes.geometry.padding);
     // (place, first output gradient it needs, in padded coordinates)
@@ -106,6 +107,7 @@ pub fn backward_pixels(sizes: &Sizes, output: &Padded, phase: [usize; 2], images
         let taps = k.saturating_sub(phase).div_ceil(stride);
         (0..size)
             .filter(|i| (i + padding) % stride == phase)
+            .step_by(every)
             // Without taps nothing is read: any place will do.
             .map(|i| (i, if taps == 0 { 0 } else { (i + padding - phase) / stride + before + 1 - taps }))
             .collect()

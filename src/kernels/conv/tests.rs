@@ -24,10 +24,13 @@ fn random(len: usize, name: &str) -> Vec<f32> {
     (0..len).map(|_| rng.random_range(-1.0..1.0)).collect()
 }
 
-fn close(what: &str, isa: Isa, got: &[f32], wanted: &[Sum]) {
+/// Within rounding: relative to a sum's own terms and, by tiles, which add and take away their neighbours' terms, a little to the largest.
+fn close(what: &str, isa: Isa, by_tiles: bool, got: &[f32], wanted: &[Sum]) {
     assert_eq!(got.len(), wanted.len(), "{what}");
+    let neighbours = if by_tiles { 0.03 * wanted.iter().map(|w| w.1).fold(0.0, f64::max) } else { 1e-3 };
     for (i, (g, w)) in got.iter().zip(wanted).enumerate() {
-        assert!((f64::from(*g) - w.0).abs() <= 1e-5 * (w.1 + 1e-3), "{what} {i} of {} on {}: {g}, not {}", got.len(), isa.name(), w.0);
+        let bound = 1e-5 * (w.1 + neighbours);
+        assert!((f64::from(*g) - w.0).abs() <= bound, "{what} {i} of {} on {}: {g}, not {}", got.len(), isa.name(), w.0);
     }
 }
 
@@ -68,8 +71,9 @@ fn channels_last<T: Copy>(floats: &[T], [h, w, c]: [usize; 3]) -> Vec<T> {
     floats.chunks_exact(h * w * c).flat_map(|image| (0..h * w).flat_map(move |p| (0..c).map(move |k| image[k * h * w + p]))).collect()
 }
 
-fn check(s: Sizes, tail: Tail) {
+fn check(s: Sizes, tail: Tail, algorithm: Algorithm) {
     let [h, w, ci] = s.input;
+    let tiles = algorithm == Algorithm::Tiles;
     let x = random(s.n * s.input_len(), "x");
     let weights = random(s.weights(), "w");
     let bias = random(s.output[2], "b");
@@ -91,7 +95,7 @@ fn check(s: Sizes, tail: Tail) {
             } else {
                 Images::new(dense(x.clone(), &[s.n, ci, h, w]))
             };
-            let made = forward(isa, &s, &input, &weights, &bias, Behind { tail, add: None, places: true, moments: false });
+            let made = forward(isa, &s, &input, &weights, &bias, Behind { algorithm, tail, add: None, places: true, moments: false });
             let got = channels_first(&made.floats, tailed);
             // The tail of the sums, and the gradient that comes back through it. Near-ties between kinks have no one right answer: the
             // kernel's own choice is followed, and must be right within rounding.
@@ -125,7 +129,7 @@ fn check(s: Sizes, tail: Tail) {
                     wanted
                 }
             };
-            close("output", isa, &got, &wanted);
+            close("output", isa, tiles, &got, &wanted);
             let mut dx = vec![Sum::default(); x.len()];
             let mut dw = vec![Sum::default(); weights.len()];
             every_product(&s, |i, j, k| {
@@ -145,15 +149,21 @@ fn check(s: Sizes, tail: Tail) {
                 Images::new(dense(dy.clone(), &[s.n, tailed[2], tailed[0], tailed[1]]))
             };
             let all = Needs { input: true, weights: true, bias: true, added: false };
-            let given = |needs: Needs| Given { sizes: &s, x: &input, weights: &weights, saved: &saved, dy: &gradient, needs, onto: None };
+            let given = |needs: Needs| Given { algorithm, sizes: &s, x: &input, weights: &weights, saved: &saved, dy: &gradient, needs, onto: None };
             let grads = backward(isa, given(all));
-            close("input gradient", isa, &channels_first(&grads.input.expect("asked for"), s.input), &dx);
-            close("weight gradient", isa, &grads.weights.expect("asked for"), &dw);
-            close("bias gradient", isa, &grads.bias.expect("asked for"), &db);
+            close("input gradient", isa, tiles, &channels_first(&grads.input.expect("asked for"), s.input), &dx);
+            close("weight gradient", isa, tiles, &grads.weights.expect("asked for"), &dw);
+            close("bias gradient", isa, tiles, &grads.bias.expect("asked for"), &db);
+            // Onto what has gone around a residual block.
+            let around = random(x.len(), "around");
+            let grads = backward(isa, Given { onto: Some(channels_last(&around, s.input)), ..given(all) });
+            let mut sums = dx.clone();
+            sums.iter_mut().zip(&around).for_each(|(sum, v)| sum.add(f64::from(*v)));
+            close("input gradient onto another", isa, tiles, &channels_first(&grads.input.expect("asked for"), s.input), &sums);
             // Without the input's gradient the scratch has no zeros around it.
             let grads = backward(isa, given(Needs { input: false, ..all }));
             assert!(grads.input.is_none());
-            close("weight gradient alone", isa, &grads.weights.expect("asked for"), &dw);
+            close("weight gradient alone", isa, tiles, &grads.weights.expect("asked for"), &dw);
         }
     }
 }
@@ -174,27 +184,49 @@ proptest! {
     #[test]
     fn every_pass_is_its_definition(s in sizes(), tail in prop::sample::select(vec![Tail::None, Tail::Relu, Tail::ReluMaxPool])) {
         prop_assume!(tail != Tail::ReluMaxPool || s.output[0] > 1 && s.output[1] > 1);
-        check(s, tail);
+        check(s, tail, Algorithm::Direct);
+    }
+}
+
+/// Sizes that go by tiles.
+fn tiled() -> impl Strategy<Value = Sizes> {
+    let channels = || prop::sample::select(vec![16usize, 32, 48, 64]);
+    ((1usize..4, 1usize..7, 1usize..7, 0usize..3), channels(), channels()).prop_filter_map("too small", |((n, h, w, padding), ci, co)| {
+        let (h, w) = (2 * h, 2 * w);
+        (h + 2 * padding > 2 && w + 2 * padding > 2)
+            .then(|| Sizes::new([n, ci, h, w], [co, ci, 3, 3], Geometry { stride: 1, padding, groups: 1 }))
+            .filter(|s| Algorithm::of(s) == Algorithm::Tiles)
+    })
+}
+
+proptest! {
+    #![proptest_config(crate::kernels::cases(24))]
+
+    #[test]
+    fn tiles_are_the_definition(s in tiled(), tail in prop::sample::select(vec![Tail::None, Tail::Relu, Tail::ReluMaxPool])) {
+        check(s, tail, Algorithm::Tiles);
     }
 }
 
 #[test]
 fn the_sizes_that_models_have() {
     let same = Geometry { stride: 1, padding: 1, groups: 1 };
-    check(Sizes::new([3, 32, 16, 16], [64, 32, 3, 3], same), Tail::ReluMaxPool);
-    check(Sizes::new([9, 16, 9, 7], [40, 16, 3, 3], same), Tail::Relu);
-    check(Sizes::new([2, 24, 8, 8], [48, 24, 3, 3], Geometry { stride: 2, ..same }), Tail::None);
-    check(Sizes::new([5, 160, 4, 4], [192, 160, 3, 3], same), Tail::Relu); // large enough to share out the weights
-    check(Sizes::new([17, 16, 6, 6], [32, 16, 1, 1], Geometry { stride: 2, padding: 0, groups: 1 }), Tail::None);
+    check(Sizes::new([3, 32, 16, 16], [64, 32, 3, 3], same), Tail::ReluMaxPool, Algorithm::Direct);
+    check(Sizes::new([3, 32, 16, 16], [64, 32, 3, 3], same), Tail::ReluMaxPool, Algorithm::Tiles);
+    check(Sizes::new([9, 16, 9, 7], [40, 16, 3, 3], same), Tail::Relu, Algorithm::Direct);
+    check(Sizes::new([2, 24, 8, 8], [48, 24, 3, 3], Geometry { stride: 2, ..same }), Tail::None, Algorithm::Direct);
+    check(Sizes::new([5, 160, 4, 4], [192, 160, 3, 3], same), Tail::Relu, Algorithm::Direct); // large enough to share out the weights
+    check(Sizes::new([17, 16, 6, 6], [32, 16, 1, 1], Geometry { stride: 2, padding: 0, groups: 1 }), Tail::None, Algorithm::Direct);
 }
 
 #[test]
 fn the_number_of_threads_changes_no_bit() {
     let same = Geometry { stride: 1, padding: 1, groups: 1 };
-    for (s, tail) in [
-        (Sizes::new([37, 16, 12, 12], [32, 16, 3, 3], same), Tail::Relu),
-        (Sizes::new([21, 24, 10, 10], [48, 24, 3, 3], same), Tail::ReluMaxPool),
-        (Sizes::new([11, 160, 5, 5], [192, 160, 3, 3], Geometry { stride: 2, ..same }), Tail::None),
+    for (algorithm, s, tail) in [
+        (Algorithm::Tiles, Sizes::new([37, 16, 12, 12], [32, 16, 3, 3], same), Tail::None),
+        (Algorithm::Direct, Sizes::new([37, 16, 12, 12], [32, 16, 3, 3], same), Tail::Relu),
+        (Algorithm::Direct, Sizes::new([21, 24, 10, 10], [48, 24, 3, 3], same), Tail::ReluMaxPool),
+        (Algorithm::Direct, Sizes::new([11, 160, 5, 5], [192, 160, 3, 3], Geometry { stride: 2, ..same }), Tail::None),
     ] {
         let made = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
@@ -202,7 +234,7 @@ fn the_number_of_threads_changes_no_bit() {
                 let [h, w, ci] = s.input;
                 let x = Images::new(dense(random(s.n * s.input_len(), "x"), &[s.n, ci, h, w]));
                 let weights = random(s.weights(), "w");
-                let behind = Behind { tail, add: None, places: true, moments: tail == Tail::None };
+                let behind = Behind { algorithm, tail, add: None, places: true, moments: tail == Tail::None };
                 let out = forward(Isa::current(), &s, &x, &weights, &random(s.output[2], "b"), behind);
                 let tailed = tail.output(s.output);
                 let saved = match tail {
@@ -212,7 +244,7 @@ fn the_number_of_threads_changes_no_bit() {
                 };
                 let dy = Images::new(Images::tensor(random(s.n * tailed.iter().product::<usize>(), "dy"), s.n, tailed));
                 let needs = Needs { input: true, weights: true, bias: true, added: false };
-                let given = Given { sizes: &s, x: &x, weights: &weights, saved: &saved, dy: &dy, needs, onto: None };
+                let given = Given { algorithm, sizes: &s, x: &x, weights: &weights, saved: &saved, dy: &dy, needs, onto: None };
                 let grads = backward(Isa::current(), given);
                 let moments = out.moments.map(|m| m.mean_and_variance());
                 (out.floats, moments, grads.input, grads.weights, grads.bias)

@@ -1,10 +1,10 @@
-//! The loops of normalisation over pixels, channels last. Each goes once over memory; the compiler makes vectors of the blocks of channels.
+//! The loops of normalisation over pixels, channels last. Each goes once over memory.
 
 use std::mem::MaybeUninit;
 
 use pulp::{Simd, WithSimd};
 
-use crate::kernels::simd::Isa;
+use crate::kernels::simd::{Isa, MAX_LANES, load, mul_add, store};
 
 /// Pixels that are summed in 32 bits before they go into 64.
 const STRIP: usize = 64;
@@ -39,73 +39,109 @@ impl WithSimd for Sums<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _simd: S) {
-        let c = self.centre.len();
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { x, centre, gradient, sums } = self;
+        let c = centre.len();
         let step = STRIP * c;
-        for (i, x) in self.x.chunks(step).enumerate() {
-            let gradient = self.gradient.map(|g| Masked { dy: &g.dy[i * step..][..x.len()], out: g.out.map(|o| &o[i * step..][..x.len()]) });
+        for (i, x) in x.chunks(step).enumerate() {
+            let part = |floats: &'_ [f32]| floats[i * step..][..x.len()].as_ptr();
+            let strip = Strip { x, centre, dy: gradient.map(|g| part(g.dy)), out: gradient.and_then(|g| g.out.map(part)) };
             let mut first = 0;
             while first < c {
-                first += match c - first {
-                    32.. => strip::<32>(x, self.centre, gradient, first, self.sums),
-                    16.. => strip::<16>(x, self.centre, gradient, first, self.sums),
-                    8.. => strip::<8>(x, self.centre, gradient, first, self.sums),
-                    _ => strip::<1>(x, self.centre, gradient, first, self.sums),
+                // SAFETY: the slices are of one length, whole pixels of `c` channels, of which as many vectors are left.
+                first += unsafe {
+                    match (c - first) / S::F32_LANES {
+                        4.. => strip.vectors::<S, 4>(simd, first, sums),
+                        2.. => strip.vectors::<S, 2>(simd, first, sums),
+                        1 => strip.vectors::<S, 1>(simd, first, sums),
+                        _ => strip.channel(first, sums),
+                    }
                 };
             }
         }
     }
 }
 
-/// K channels from `first` on over the pixels of a strip; gives K.
-#[inline(always)]
-fn strip<const K: usize>(x: &[f32], centre: &[f32], gradient: Option<Masked>, first: usize, sums: &mut [[f64; 2]]) -> usize {
-    let c = centre.len();
-    let centre = channels::<K>(centre, first);
-    let (mut plain, mut product) = ([0f32; K], [0f32; K]);
-    match gradient {
-        None => {
-            for x in x.chunks_exact(c) {
-                let x = channels::<K>(x, first);
-                for k in 0..K {
-                    let b = x[k] - centre[k];
-                    plain[k] += b;
-                    product[k] += b * b;
-                }
-            }
-        }
-        Some(Masked { dy, out: None }) => {
-            for (x, d) in x.chunks_exact(c).zip(dy.chunks_exact(c)) {
-                let (x, d) = (channels::<K>(x, first), channels::<K>(d, first));
-                for k in 0..K {
-                    plain[k] += d[k];
-                    product[k] += d[k] * (x[k] - centre[k]);
-                }
-            }
-        }
-        Some(Masked { dy, out: Some(out) }) => {
-            for ((x, d), out) in x.chunks_exact(c).zip(dy.chunks_exact(c)).zip(out.chunks_exact(c)) {
-                let (x, d, out) = (channels::<K>(x, first), channels::<K>(d, first), channels::<K>(out, first));
-                for k in 0..K {
-                    let d = if out[k] > 0.0 { d[k] } else { 0.0 };
-                    plain[k] += d;
-                    product[k] += d * (x[k] - centre[k]);
-                }
-            }
-        }
-    }
-    for k in 0..K {
-        sums[first + k][0] += f64::from(plain[k]);
-        sums[first + k][1] += f64::from(product[k]);
-    }
-    K
+/// Some pixels, few enough to be summed in 32 bits.
+struct Strip<'a> {
+    x: &'a [f32],
+    centre: &'a [f32],
+    /// As long as `x`.
+    dy: Option<*const f32>,
+    /// Likewise.
+    out: Option<*const f32>,
 }
 
-/// K channels of a pixel; as a fixed length, so that vectors are made of them.
-#[inline(always)]
-fn channels<const K: usize>(pixel: &[f32], first: usize) -> &[f32; K] {
-    // A slice of K floats is an array of K.
-    pixel[first..].first_chunk().expect("a pixel has the channels that its statistics have")
+impl Strip<'_> {
+    /// V vectors of channels from `first` on; gives how many channels these are.
+    ///
+    /// # Safety
+    /// As many channels must be left.
+    #[inline(always)]
+    unsafe fn vectors<S: Simd, const V: usize>(&self, simd: S, first: usize, sums: &mut [[f64; 2]]) -> usize {
+        let (c, zero) = (self.centre.len(), simd.splat_f32s(0.0));
+        let (mut plain, mut product) = ([zero; V], [zero; V]);
+        // SAFETY: the caller's; every pixel has `c` channels.
+        unsafe {
+            let read = |from: *const f32| -> [S::f32s; V] { std::array::from_fn(|v| load(from.add(first + v * S::F32_LANES), simd)) };
+            let centre = read(self.centre.as_ptr());
+            for at in (0..self.x.len()).step_by(c) {
+                let x = read(self.x.as_ptr().add(at));
+                let off: [S::f32s; V] = std::array::from_fn(|v| simd.sub_f32s(x[v], centre[v]));
+                let d = match (self.dy, self.out) {
+                    (None, _) => off,
+                    (Some(dy), None) => read(dy.add(at)),
+                    (Some(dy), Some(out)) => {
+                        let (dy, out) = (read(dy.add(at)), read(out.add(at)));
+                        std::array::from_fn(|v| simd.select_f32s(simd.greater_than_f32s(out[v], zero), dy[v], zero))
+                    }
+                };
+                for v in 0..V {
+                    plain[v] = simd.add_f32s(plain[v], d[v]);
+                    product[v] = mul_add(simd, d[v], off[v], product[v]);
+                }
+            }
+            let mut lanes = [[[0f32; MAX_LANES]; 2]; V];
+            for v in 0..V {
+                store(lanes[v][0].as_mut_ptr(), plain[v]);
+                store(lanes[v][1].as_mut_ptr(), product[v]);
+                for (k, sums) in sums[first + v * S::F32_LANES..][..S::F32_LANES].iter_mut().enumerate() {
+                    *sums = [sums[0] + f64::from(lanes[v][0][k]), sums[1] + f64::from(lanes[v][1][k])];
+                }
+            }
+        }
+        V * S::F32_LANES
+    }
+
+    /// One of the channels that make up no vector.
+    ///
+    /// # Safety
+    /// There must be such a channel.
+    #[inline(always)]
+    unsafe fn channel(&self, k: usize, sums: &mut [[f64; 2]]) -> usize {
+        let (mut plain, mut product) = (0f32, 0f32);
+        for at in (k..self.x.len()).step_by(self.centre.len()) {
+            let off = self.x[at] - self.centre[k];
+            // SAFETY: the gradient and the output are as long as `x`.
+            let d = unsafe {
+                match (self.dy, self.out) {
+                    (None, _) => off,
+                    (Some(dy), None) => *dy.add(at),
+                    (Some(dy), Some(out)) => {
+                        if *out.add(at) > 0.0 {
+                            *dy.add(at)
+                        } else {
+                            0.0
+                        }
+                    }
+                }
+            };
+            plain += d;
+            product += d * off;
+        }
+        sums[k] = [sums[k][0] + f64::from(plain), sums[k][1] + f64::from(product)];
+        1
+    }
 }
 
 /// Channel values repeated over neighbouring pixels, so that short pixels make long loops.

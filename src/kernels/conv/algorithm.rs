@@ -1,0 +1,161 @@
+//! Which way a convolution goes: directly, or by tiles.
+
+use std::mem::MaybeUninit;
+
+use super::geometry::Sizes;
+use super::group;
+use super::product::{Finish, Pixels, Product};
+use super::runs::{Runs, backward_pixels, forward_pixels};
+use super::weight_gradient::WeightGradient;
+use super::winograd::{self, Gradient, Scratch, TILE, Winograd};
+use crate::kernels::padded::Padded;
+use crate::kernels::simd::Isa;
+
+/// A way to convolve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Algorithm {
+    /// Every output pixel for itself.
+    Direct,
+    /// In tiles; for sizes that suit (see [`winograd::suits`]).
+    Tiles,
+}
+
+impl Algorithm {
+    /// The faster one; depends on the sizes alone.
+    pub fn of(sizes: &Sizes) -> Self {
+        if winograd::suits(sizes) { Self::Tiles } else { Self::Direct }
+    }
+}
+
+/// What a group of images is multiplied with, and their pixels.
+#[derive(Debug)]
+pub struct Pass {
+    kernels: Kernels,
+    pixels: Pixels,
+}
+
+#[derive(Debug)]
+enum Kernels {
+    Direct(Product),
+    Tiles(Winograd),
+}
+
+impl Pass {
+    /// The forward pass over inputs padded as `padded` says.
+    pub fn forward(algorithm: Algorithm, isa: Isa, sizes: &Sizes, padded: &Padded, weights: &[f32], bias: &[f32]) -> Self {
+        let images = group::images(sizes);
+        if algorithm == Algorithm::Tiles {
+            let kernels = Kernels::Tiles(Winograd::forward(isa, sizes, padded, weights, Some(bias)));
+            return Self { kernels, pixels: forward_pixels(sizes, padded, images, TILE) };
+        }
+        let runs = Runs::forward(sizes, padded);
+        let place = |channel, run, t| runs.weight(sizes, channel, run, t);
+        let product = Product::new(isa, (runs.offsets.clone(), runs.len), sizes.channels(), weights, Some(bias), place);
+        Self { kernels: Kernels::Direct(product), pixels: forward_pixels(sizes, padded, images, 1) }
+    }
+
+    /// The data gradient over output gradients padded as `output` says: one pass for each phase of the stride.
+    pub fn backward(algorithm: Algorithm, isa: Isa, sizes: &Sizes, output: &Padded, weights: &[f32]) -> Vec<Self> {
+        let images = group::images(sizes);
+        if algorithm == Algorithm::Tiles {
+            let kernels = Kernels::Tiles(Winograd::backward(isa, sizes, output, weights));
+            return vec![Self { kernels, pixels: backward_pixels(sizes, output, [0, 0], images, TILE) }];
+        }
+        let stride = sizes.geometry.stride;
+        let phases = (0..stride).flat_map(|y| (0..stride).map(move |x| [y, x]));
+        let pass = |phase| {
+            let runs = Runs::backward(sizes, output, phase);
+            let place = |channel, run, t| runs.transposed_weight(sizes, channel, run, t);
+            let product = Product::new(isa, (runs.offsets.clone(), runs.len), sizes.channels_back(), weights, None, place);
+            Self { kernels: Kernels::Direct(product), pixels: backward_pixels(sizes, output, phase, images, 1) }
+        };
+        phases.map(pass).collect()
+    }
+
+    /// Writes the pass's pixels of `images` images.
+    ///
+    /// # Panics
+    /// Pixels outside of `x` or `out`; another instruction set than the pass was made for.
+    pub fn apply(&self, isa: Isa, x: &[f32], images: usize, finish: Finish, out: &mut [MaybeUninit<f32>], scratch: &mut Scratch) {
+        match &self.kernels {
+            Kernels::Direct(product) => product.apply(isa, x, (&self.pixels, images), finish, out),
+            Kernels::Tiles(tiles) => tiles.apply(isa, x, (&self.pixels, images), finish, out, scratch),
+        }
+    }
+
+    /// Adds to them instead.
+    ///
+    /// # Panics
+    /// As [`Pass::apply`].
+    pub fn accumulate(&self, isa: Isa, x: &[f32], images: usize, out: &mut [f32], scratch: &mut Scratch) {
+        match &self.kernels {
+            Kernels::Direct(product) => product.accumulate(isa, x, (&self.pixels, images), out),
+            Kernels::Tiles(tiles) => tiles.accumulate(isa, x, (&self.pixels, images), out, scratch),
+        }
+    }
+}
+
+/// Weights of which no partial gradients are made.
+const LARGE: usize = 1 << 18;
+
+/// The weight gradient.
+#[derive(Debug)]
+pub enum Weights {
+    /// For every output pixel.
+    Direct(WeightGradient),
+    /// For every tile.
+    Tiles(Gradient),
+}
+
+impl Weights {
+    /// Over inputs padded as `input` says.
+    pub fn new(algorithm: Algorithm, isa: Isa, sizes: &Sizes, input: &Padded) -> Self {
+        if algorithm == Algorithm::Tiles {
+            return Self::Tiles(Gradient::new(isa, sizes));
+        }
+        Self::Direct(WeightGradient::new(isa, sizes, input))
+    }
+
+    /// The direct one of weights so large that tasks share them out, not the images.
+    pub fn large(&self) -> Option<&WeightGradient> {
+        match self {
+            Self::Direct(gradient) if gradient.len() >= LARGE => Some(gradient),
+            _ => None,
+        }
+    }
+
+    /// Floats of a gradient on the way.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Direct(gradient) => gradient.len(),
+            Self::Tiles(gradient) => gradient.len(),
+        }
+    }
+
+    /// Floats that must follow the last output gradient.
+    pub fn spare(&self) -> usize {
+        match self {
+            Self::Direct(gradient) => gradient.spare(),
+            Self::Tiles(_) => 0,
+        }
+    }
+
+    /// Adds the gradient of `images` images (see [`WeightGradient::add`]).
+    ///
+    /// # Panics
+    /// Slices that are too short.
+    pub fn add(&self, isa: Isa, images: usize, x: (&[f32], &Padded), dy: (&[f32], &Padded), sums: &mut [f32], scratch: &mut Scratch) {
+        match self {
+            Self::Direct(gradient) => gradient.add(isa, images, x, dy, sums),
+            Self::Tiles(gradient) => gradient.add(isa, images, x, dy, sums, scratch),
+        }
+    }
+
+    /// The gradient in torch's order.
+    pub fn unpack(&self, sums: &[f32]) -> Vec<f32> {
+        match self {
+            Self::Direct(gradient) => gradient.unpack(sums),
+            Self::Tiles(gradient) => gradient.unpack(sums),
+        }
+    }
+}
