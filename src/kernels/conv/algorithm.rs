@@ -20,10 +20,14 @@ pub enum Algorithm {
     Tiles,
 }
 
+/// Tiles from which it pays to take the kernels to their points: some 100 cycles a pair of channels, as a tile saves about one.
+const ENOUGH: usize = 256;
+
 impl Algorithm {
     /// The faster one; depends on the sizes alone.
     pub fn of(sizes: &Sizes) -> Self {
-        if winograd::suits(sizes) { Self::Tiles } else { Self::Direct }
+        let tiles = sizes.n * sizes.output[0] * sizes.output[1] / (TILE * TILE);
+        if winograd::suits(sizes) && tiles >= ENOUGH { Self::Tiles } else { Self::Direct }
     }
 }
 

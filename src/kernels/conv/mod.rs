@@ -87,8 +87,7 @@ fn run(x: FlexTensor, weights: FlexTensor, bias: FlexTensor, geometry: Geometry,
     let sizes = Sizes::new(dims(&x), dims(&weights), geometry);
     let x = Images::new(x);
     let (weights, bias) = (weights.to_contiguous(), bias.to_contiguous());
-    // Directly as yet: every figure in docs of the networks that have these units was made so.
-    let behind = Behind { algorithm: Algorithm::Direct, tail, add: None, places: keep_places, moments: false };
+    let behind = Behind { algorithm: Algorithm::of(&sizes), tail, add: None, places: keep_places, moments: false };
     let made = forward::forward(Isa::current(), &sizes, &x, floats(&weights), floats(&bias), behind);
     Forward { out: Images::tensor(made.floats, sizes.n, tail.output(sizes.output)), places: made.places, sizes, x, weights }
 }
@@ -121,7 +120,7 @@ impl Backward<Flex, 3> for ConvTailBackward {
         let [input, weight, bias] = ops.parents;
         let needs = Needs { input: input.is_some(), weights: weight.is_some(), bias: bias.is_some(), added: false };
         let given =
-            Given { algorithm: Algorithm::Direct, sizes: &sizes, x: &x, weights: floats(&weights), saved: &saved, dy: &dy, needs, onto: None };
+            Given { algorithm: Algorithm::of(&sizes), sizes: &sizes, x: &x, weights: floats(&weights), saved: &saved, dy: &dy, needs, onto: None };
         let made = backward::backward(Isa::current(), given);
         if let (Some(node), Some(dx)) = (input, made.input) {
             grads.register::<Flex>(node.id, Images::tensor(dx, sizes.n, sizes.input));

@@ -195,7 +195,7 @@ fn tiled() -> impl Strategy<Value = Sizes> {
         let (h, w) = (2 * h, 2 * w);
         (h + 2 * padding > 2 && w + 2 * padding > 2)
             .then(|| Sizes::new([n, ci, h, w], [co, ci, 3, 3], Geometry { stride: 1, padding, groups: 1 }))
-            .filter(|s| Algorithm::of(s) == Algorithm::Tiles)
+            .filter(winograd::suits)
     })
 }
 

@@ -35,7 +35,7 @@ const MOST_PAIRS: usize = 1 << 14;
 /// with the kernels'.
 const STRIP: usize = 24;
 
-/// True if a convolution can go by tiles, forward and backward, and gains by it.
+/// True if a convolution can go by tiles, forward and backward.
 pub fn suits(sizes: &Sizes) -> bool {
     let ([h, w, from], [ho, wo, to]) = (sizes.input, sizes.output);
     let whole = [h, w, ho, wo].iter().all(|size| size.is_multiple_of(TILE)) && from.is_multiple_of(CHANNELS) && to.is_multiple_of(CHANNELS);
