@@ -11,7 +11,7 @@ use unlearn::model::checkpoint;
 use unlearn::output::Output;
 use unlearn::run::Run;
 use unlearn::summary::ModelKind;
-use unlearn::{device, rng};
+use unlearn::{device, method, rng};
 
 use super::publish;
 use crate::cli::AuditArgs;
@@ -181,6 +181,7 @@ fn finish(run: &Run, config: &RunConfig, models: &[Finished], task: &SwapTask, d
         reporter: Reporter::new(output.clone()),
         cost: Default::default(),
     };
-    let evidence = assess::assess(models, task, dataset, context)?;
+    let mut evidence = assess::assess(models, task, dataset, context)?;
+    evidence.scores.warnings.splice(..0, method::cautions(&config.methods, &config.method, task)?);
     publish(run, &evidence, "", json, output)
 }
