@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::context::{OptimiserKind, Schedule, TrainSettings};
-use crate::data::Scarcity;
+use crate::data::{Scarcity, SwapTask};
 use crate::error::{Error, Result, did_you_mean};
 use crate::method;
+use crate::model::Classifier;
 
 /// Version of `config.toml` in a run directory.
 pub const FORMAT: u32 = 1;
@@ -326,6 +327,21 @@ impl RunConfig {
             ));
         }
         Ok(config)
+    }
+
+    /// What the methods were measured to fail at and `task`, on a network like `model`, asks of them: sentences that name method and remedy.
+    ///
+    /// # Errors
+    /// Unknown methods and parameters.
+    pub fn cautions(&self, task: &SwapTask, model: &Classifier) -> Result<Vec<String>> {
+        let mut all = Vec::new();
+        for name in &self.methods {
+            let entry = method::find(name)?;
+            let table = self.method.get(name).cloned().unwrap_or_default();
+            let cautions = (entry.build)(&table)?.cautions(&task.for_method(name, entry.needs), model, &self.train)?;
+            all.extend(cautions.into_iter().map(|c| format!("“{name}”: {c}")));
+        }
+        Ok(all)
     }
 
     /// The first difference to `other` that would change a result, in words; builds of the same version are taken to agree.

@@ -5,7 +5,10 @@ mod common;
 use std::collections::{BTreeMap, BTreeSet};
 
 use common::{Bench, SWAP, TINY, blobs, names_in, task};
-use unlearn::data::{ClassId, Needs, Samples, Scarcity, SwapTask};
+use unlearn::context::TrainSettings;
+use unlearn::data::{ClassId, Needs, Samples, Scarcity, Swap, SwapTask, embedded};
+use unlearn::method::{self, METHODS};
+use unlearn::model::Classifier;
 
 /// Training images of each class of the made-up set.
 const EACH: usize = 60;
@@ -162,4 +165,46 @@ fn a_run_says_what_was_scarce_and_counts_cost_by_all_data() {
     assert_eq!((scores.task.learn_samples, scores.task.retain_share), (None, None));
     let text = String::from_utf8(bench.read("all/scores.json")).unwrap() + &bench.unlearn("audit all --quiet").ok().out;
     assert!(!text.contains("learn_samples") && !text.contains("less data"), "{text}");
+}
+
+#[test]
+fn regrow_is_warned_of_where_it_was_measured_to_fail_and_nowhere_else() {
+    let digits = embedded::mnist_mini().unwrap();
+    let like = Classifier::zeros("cnn-s", digits.shape(), 9, &unlearn::device::open("cpu").unwrap()).unwrap();
+    let cautions = |methods: &[&str], learn_samples, retain_share, learn: Option<u16>| {
+        let swap = Swap { forget: ClassId(6), learn: learn.map(ClassId) };
+        let task = SwapTask::new(&digits, &common::map(&[0, 1, 2, 4, 5, 6, 7, 8, 9]), swap).unwrap();
+        let task = task.scarce(Scarcity { learn_samples, retain_share }, 0).unwrap();
+        // As the demo trains.
+        let settings = TrainSettings { epochs: 10, ..common::context("any", &digits, 10).settings };
+        let needs = |name: &&str| task.for_method(name, method::find(name).unwrap().needs);
+        let build = |name: &str| (method::find(name).unwrap().build)(&toml::Table::new()).unwrap();
+        methods.iter().flat_map(|m| build(m).cautions(&needs(m), &like, &settings).unwrap()).collect::<Vec<String>>()
+    };
+    let all: Vec<&str> = METHODS.iter().map(|m| m.name).collect();
+    assert_eq!(cautions(&all, None, None, Some(3)), Vec::<String>::new());
+    assert_eq!(cautions(&all, Some(100), None, Some(3)), Vec::<String>::new());
+    assert_eq!(cautions(&["retrain", "finetune"], Some(1), Some(0.001), Some(3)), Vec::<String>::new());
+    let few = cautions(&all, Some(99), None, Some(3));
+    assert!(few.len() == 1 && few[0].starts_with("the new class has 99 training images") && few[0].contains("regrow.budget=0.3"), "{few:?}");
+    let little = cautions(&all, None, Some(0.25), Some(3));
+    assert!(little.len() == 1 && little[0].contains("images of a retained class") && little[0].contains("Take more of the original's"), "{little:?}");
+    assert_eq!(cautions(&all, Some(1), Some(0.25), Some(3)).len(), 2);
+    assert_eq!(cautions(&all, None, Some(0.25), None).len(), 1, "plain unlearning has no new class");
+}
+
+#[test]
+fn warnings_come_before_the_work_and_stay_in_the_report() {
+    let bench = Bench::new();
+    let line = |out: &str, method: &str| format!("swap {TINY} {SWAP} --oracles 0 --learn-samples 3 --methods {method} --out {out}");
+    let ran = bench.unlearn(&line("run", "regrow")).ok();
+    let place = |text: &str| ran.err.find(text).unwrap_or_else(|| panic!("“{text}” is missing in\n{}", ran.err));
+    assert!(place("warning: “regrow”: the new class has 3 training images") < place("original: epoch 1"), "{}", ran.err);
+    let scores = bench.scores("run");
+    assert!(scores.warnings[0].starts_with("“regrow”: the new class has 3") && ran.out.contains(&scores.warnings[0]), "{}", ran.out);
+    assert!(String::from_utf8(bench.read("run/report.html")).unwrap().contains("the new class has 3 training images"));
+    bench.unlearn("audit run --quiet").ok();
+    assert_eq!(bench.scores("run").warnings, scores.warnings, "audited again");
+    let ran = bench.unlearn(&line("other", "finetune")).ok();
+    assert!(!ran.err.contains("warning") && bench.scores("other").warnings.iter().all(|w| !w.contains("training images")), "{}", ran.err);
 }

@@ -11,7 +11,7 @@ use unlearn::model::checkpoint;
 use unlearn::output::Output;
 use unlearn::run::Run;
 use unlearn::summary::ModelKind;
-use unlearn::{device, method, rng};
+use unlearn::{device, rng};
 
 use super::publish;
 use crate::cli::AuditArgs;
@@ -182,6 +182,8 @@ fn finish(run: &Run, config: &RunConfig, models: &[Finished], task: &SwapTask, d
         cost: Default::default(),
     };
     let mut evidence = assess::assess(models, task, dataset, context)?;
-    evidence.scores.warnings.splice(..0, method::cautions(&config.methods, &config.method, task)?);
+    if let Some(any) = models.first() {
+        evidence.scores.warnings.splice(..0, config.cautions(task, &any.model)?);
+    }
     publish(run, &evidence, "", json, output)
 }

@@ -43,7 +43,7 @@ pub fn run(args: SwapArgs, output: &Output) -> Result<(Run, Evidence)> {
     let settings = resolve(args.settings, args.config.as_deref())?;
     let Plan { dataset, task, config, device, given } = Plan::of(&settings, args.model.as_deref())?;
     let store = Store::of(settings.store.as_deref(), output)?; // before the run's directory: a refused run leaves none
-    let cautions = method::cautions(&config.methods, &config.method, &task)?;
+    let cautions = config.cautions(&task, &Classifier::zeros(&config.arch, dataset.shape(), task.before.len(), &device)?)?;
     let run = Run::create(&args.out, &config, args.resume)?;
     cautions.iter().for_each(|c| output.warn(c));
     let reporter = Reporter::with_events(output.clone(), run.events())?;

@@ -12,12 +12,11 @@ mod random_layers;
 mod regrow;
 mod retrain;
 
-use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::context::Context;
+use crate::context::{Context, TrainSettings};
 use crate::data::{Needs, SwapTask};
 use crate::error::{Error, Result, did_you_mean};
 use crate::model::Classifier;
@@ -41,8 +40,8 @@ pub trait Method: Debug + Send + Sync {
     }
 
     /// Why this is a swap that the method was measured to fail at, each a sentence with the remedy; said before any work. `task` is locked as
-    /// for [`Method::apply`].
-    fn cautions(&self, _task: &SwapTask) -> Result<Vec<String>> {
+    /// for [`Method::apply`]; of `model` the weights mean nothing.
+    fn cautions(&self, _task: &SwapTask, _model: &Classifier, _settings: &TrainSettings) -> Result<Vec<String>> {
         Ok(vec![])
     }
 }
@@ -96,21 +95,6 @@ pub fn apply(name: &str, parameters: &toml::Table, original: Classifier, task: &
         Some(slot) if task.swap.learn.is_none() && made.spec().slots == task.before.len() => made.without_slot(slot),
         _ => Ok(made),
     }
-}
-
-/// What the methods called `names`, with `parameters` by name, were measured to fail at and `task` asks of them.
-///
-/// # Errors
-/// Unknown methods and parameters.
-pub fn cautions(names: &[String], parameters: &BTreeMap<String, toml::Table>, task: &SwapTask) -> Result<Vec<String>> {
-    let mut all = Vec::new();
-    for name in names {
-        let entry = find(name)?;
-        let table = parameters.get(name).cloned().unwrap_or_default();
-        let cautions = (entry.build)(&table)?.cautions(&task.for_method(name, entry.needs))?;
-        all.extend(cautions.into_iter().map(|c| format!("“{name}”: {c}")));
-    }
-    Ok(all)
 }
 
 /// What kind of model the method called `name` makes.
