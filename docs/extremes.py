@@ -25,14 +25,20 @@ CASES = [
     ("mlp", "runs/mlp", ["regrow", "retrain"]),
     ("30 epochs, by 3 oracles", "runs/epochs-30", ["regrow", "retrain"]),
 ]
-FIGURES = ["retain_test", "new_test", "old_in_old_slot_test"]
-HEADS = ["case", "model", "verdict", "within", "families outside", "retain acc.", "new acc.", "old in old slot", "time", "passes"]
+# Audit, metric, and whether it is a figure by cut, of which the last one counts.
+FIGURES = [
+    ("accuracy", "retain_test", False),
+    ("accuracy", "new_test", False),
+    ("accuracy", "old_in_old_slot_test", False),
+    ("probe", "ridge_accuracy_old", True),
+]
+HEADS = ["case", "model", "verdict", "within", "families outside", "retain acc.", "new acc.", "old in old slot", "old probe, last cut", "time", "passes"]
 
 
-def figure(scores, model, metric):
+def figure(scores, model, audit, metric, by_cut):
     """A figure, beside it the oracles' mean ± the half-width of their band, and whether it is within."""
-    for s in scores["scores"]:
-        if (s["model"], s["audit"], s["metric"]) == (model, "accuracy", metric) and s["value"] is not None:
+    for s in reversed(scores["scores"]):
+        if (s["model"], s["audit"], s["metric"], "cut" in s) == (model, audit, metric, by_cut) and s["value"] is not None:
             if s["oracle_mean"] is None:
                 return f"{100 * s['value']:.1f}"
             band = max(s["tolerance"], 2 * s["oracle_sd"] * (1 + 1 / s["oracles"]) ** 0.5)
@@ -53,7 +59,7 @@ def outside(family):
 
 def main():
     out = Path(sys.argv[1])
-    print("| " + " | ".join(HEADS) + " |\n|" + "---|" * 5 + "---:|" * 5)
+    print("| " + " | ".join(HEADS) + " |\n|" + "---|" * 5 + "---:|" * 6)
     notes = []
     for case, folder, models in CASES:
         if not (out / folder / "scores.json").is_file():
@@ -67,7 +73,7 @@ def main():
             passes = f"{100 * cost['train_passes'] / epochs:.1f} %" if cost else "–"
             families = "; ".join(outside(f) for f in v["families"] if not f["matched"]) or "none"
             row = [case, v["model"], v["verdict"], f"{v['audits_within']} of {v['audits_total']}", families]
-            print("| " + " | ".join(row + [figure(scores, v["model"], f) for f in FIGURES] + [time, passes]) + " |")
+            print("| " + " | ".join(row + [figure(scores, v["model"], *f) for f in FIGURES] + [time, passes]) + " |")
         notes += [f"{case}: {w}" for w in scores["warnings"]]
     print("\n" + "\n".join(f"- {n}" for n in notes))
 

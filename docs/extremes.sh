@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Every figure of docs/extremes.md: docs/extremes.sh OUT
-# OUT gets the run directories, and in OUT/store the originals and oracles that they share. About 20 minutes on two cores; stopped, the same
+# OUT gets the run directories, and in OUT/store the originals and oracles that they share. A quarter to half an hour on two cores; stopped, the same
 # command goes on. OUT/extremes.txt is what it prints.
 set -euo pipefail
 cd "$(dirname "$0")/.."

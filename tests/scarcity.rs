@@ -171,16 +171,17 @@ fn a_run_says_what_was_scarce_and_counts_cost_by_all_data() {
 fn regrow_is_warned_of_where_it_was_measured_to_fail_and_nowhere_else() {
     let digits = embedded::mnist_mini().unwrap();
     let like = Classifier::zeros("cnn-s", digits.shape(), 9, &unlearn::device::open("cpu").unwrap()).unwrap();
-    let cautions = |methods: &[&str], learn_samples, retain_share, learn: Option<u16>| {
+    let with = |parameters: &str, methods: &[&str], learn_samples, retain_share, learn: Option<u16>| {
         let swap = Swap { forget: ClassId(6), learn: learn.map(ClassId) };
         let task = SwapTask::new(&digits, &common::map(&[0, 1, 2, 4, 5, 6, 7, 8, 9]), swap).unwrap();
         let task = task.scarce(Scarcity { learn_samples, retain_share }, 0).unwrap();
         // As the demo trains.
         let settings = TrainSettings { epochs: 10, ..common::context("any", &digits, 10).settings };
         let needs = |name: &&str| task.for_method(name, method::find(name).unwrap().needs);
-        let build = |name: &str| (method::find(name).unwrap().build)(&toml::Table::new()).unwrap();
+        let build = |name: &str| (method::find(name).unwrap().build)(&parameters.parse().unwrap()).unwrap();
         methods.iter().flat_map(|m| build(m).cautions(&needs(m), &like, &settings).unwrap()).collect::<Vec<String>>()
     };
+    let cautions = |methods: &[&str], learn_samples, retain_share, learn| with("", methods, learn_samples, retain_share, learn);
     let all: Vec<&str> = METHODS.iter().map(|m| m.name).collect();
     assert_eq!(cautions(&all, None, None, Some(3)), Vec::<String>::new());
     assert_eq!(cautions(&all, Some(100), None, Some(3)), Vec::<String>::new());
@@ -189,6 +190,12 @@ fn regrow_is_warned_of_where_it_was_measured_to_fail_and_nowhere_else() {
     assert!(few.len() == 1 && few[0].starts_with("the new class has 99 training images") && few[0].contains("regrow.budget=0.3"), "{few:?}");
     let little = cautions(&all, None, Some(0.25), Some(3));
     assert!(little.len() == 1 && little[0].contains("images of a retained class") && little[0].contains("Take more of the original's"), "{little:?}");
+    // What docs/extremes.md says of the cache.
+    for (budget, share, images) in [("", 0.5, "230 images"), ("budget = 0.081", 0.5, "426 images"), ("", 0.25, "93 images"), ("", 0.1, "29 images")] {
+        let little = with(budget, &["regrow"], None, Some(share), Some(3));
+        assert!(little.len() == 1 && little[0].contains(images), "{budget} {share}: {little:?}");
+    }
+    assert_eq!(with("budget = 0.3", &["regrow"], Some(20), None, Some(3)), Vec::<String>::new());
     assert_eq!(cautions(&all, Some(1), Some(0.25), Some(3)).len(), 2);
     assert_eq!(cautions(&all, None, Some(0.25), None).len(), 1, "plain unlearning has no new class");
 }

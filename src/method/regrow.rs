@@ -72,8 +72,8 @@ const LEARN_ENOUGH: usize = 100;
 const LEARN_TOO_FEW: usize = 20;
 const BUDGET_FOR_FEW: f64 = 0.3;
 /// The same of the samples of a retained class in the cache.
-const CACHED_ENOUGH: usize = 530;
-const CACHED_TOO_FEW: usize = 420;
+const CACHED_ENOUGH: usize = 540;
+const CACHED_TOO_FEW: usize = 426;
 
 /// How the budget is spent.
 #[derive(Debug, Clone, Copy, PartialEq)]
