@@ -82,9 +82,11 @@ pub fn assess(models: &[Finished], task: &SwapTask, dataset: &Dataset, context: 
     let oracle_agreement = oracle_agreement(models, &signals);
     let kinds: Vec<(&str, ModelKind)> = models.iter().map(|m| (m.name.as_str(), m.kind)).collect();
     let audit_agreement = agreement::of(&scores, &kinds);
-    let mut warnings = warnings::on_verdicts(&verdict, calibration.as_ref());
+    // With part of the retain set, the method “retrain” is none of the retrainings that others are measured by.
+    let exact = task.scarcity.retain_share.is_none();
+    let mut warnings = warnings::on_verdicts(&verdict, calibration.as_ref(), exact);
     warnings.extend(undertrained(&scores));
-    let cost = costs(models);
+    let cost = costs(models, exact);
     let scores = Scores {
         format: SCORES_FORMAT,
         task: task_info(task, dataset),
@@ -170,12 +172,13 @@ fn undertrained(scores: &[Score]) -> Option<String> {
 }
 
 /// Costs with their share of one retraining: the `retrain` method's of this run or, where it has none, the mean over its oracles, which are
-/// retrainings too. No share without either, nor for what was timed with another number of threads.
-fn costs(models: &[Finished]) -> Vec<Cost> {
+/// retrainings too. The method counts only where it is an `exact` retraining, on all of the retain set. No share without either, nor for what
+/// was timed with another number of threads.
+fn costs(models: &[Finished], exact: bool) -> Vec<Cost> {
     let timed = |wanted: &dyn Fn(&Finished) -> bool| -> Vec<&Cost> {
         models.iter().filter(|m| wanted(m)).filter_map(|m| m.cost.as_ref()).filter(|c| c.wall_s > 0.0).collect()
     };
-    let mut retrainings = timed(&|m| m.name == "retrain");
+    let mut retrainings = timed(&|m| exact && m.name == "retrain");
     if retrainings.is_empty() {
         retrainings = timed(&|m| m.kind == ModelKind::Oracle);
     }
@@ -223,6 +226,8 @@ fn task_info(task: &SwapTask, dataset: &Dataset) -> TaskInfo {
         names_after: names(&task.after),
         forget_name: name(task.swap.forget),
         learn_name: task.swap.learn.map(name),
+        learn_samples: task.scarcity.learn_samples,
+        retain_share: task.scarcity.retain_share,
     }
 }
 

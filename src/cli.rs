@@ -69,7 +69,7 @@ pub struct DemoArgs {
 
 /// `unlearn train`
 #[derive(Debug, Args)]
-#[command(mut_arg("store", |a| a.hide(true)))]
+#[command(mut_arg("store", |a| a.hide(true)), mut_arg("learn_samples", |a| a.hide(true)), mut_arg("retain_share", |a| a.hide(true)))]
 pub struct TrainArgs {
     /// Settings from a TOML file; flags win over it
     #[arg(long)]
@@ -105,7 +105,7 @@ pub struct SwapArgs {
 /// `unlearn oracle`
 #[derive(Debug, Args)]
 // What else a swap can be told changes no oracle; it may stand in the file.
-#[command(mut_arg("oracles", |a| a.hide(true)), mut_arg("methods", |a| a.hide(true)), mut_arg("set", |a| a.hide(true)), mut_arg("validation", |a| a.hide(true)))]
+#[command(mut_arg("oracles", |a| a.hide(true)), mut_arg("methods", |a| a.hide(true)), mut_arg("set", |a| a.hide(true)), mut_arg("validation", |a| a.hide(true)), mut_arg("retain_share", |a| a.hide(true)))]
 pub struct OracleArgs {
     /// Settings from a TOML file; flags win over it
     #[arg(long)]

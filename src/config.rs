@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::context::{OptimiserKind, Schedule, TrainSettings};
+use crate::data::{Scarcity, SwapTask};
 use crate::error::{Error, Result, did_you_mean};
 use crate::method;
+use crate::model::Classifier;
 
 /// Version of `config.toml` in a run directory.
 pub const FORMAT: u32 = 1;
@@ -72,6 +74,12 @@ pub struct Settings {
     /// The new class; leave it out for plain unlearning
     #[arg(long, help_heading = "Swap")]
     pub learn: Option<String>,
+    /// Only so many training images of the new class, drawn by the seed; oracles have no more either [default: all]
+    #[arg(long, value_name = "N", help_heading = "Swap")]
+    pub learn_samples: Option<usize>,
+    /// Only this share of every retained class's training images for the methods; original and oracles have all [default: 1]
+    #[arg(long, value_name = "SHARE", allow_negative_numbers = true, help_heading = "Swap")]
+    pub retain_share: Option<f64>,
     /// Methods, comma-separated, or `all`, see `unlearn list methods` [default: regrow and the negative controls]
     #[arg(long, value_delimiter = ',', help_heading = "Swap")]
     pub methods: Option<Vec<String>>,
@@ -109,6 +117,8 @@ const KEYS: &[&str] = &[
     "threads",
     "forget",
     "learn",
+    "learn-samples",
+    "retain-share",
     "methods",
     "oracles",
     "store",
@@ -154,6 +164,8 @@ impl Settings {
             threads: self.threads.or(fallback.threads),
             forget: self.forget.or(fallback.forget),
             learn: self.learn.or(fallback.learn),
+            learn_samples: self.learn_samples.or(fallback.learn_samples),
+            retain_share: self.retain_share.or(fallback.retain_share),
             methods: self.methods.or(fallback.methods),
             oracles: self.oracles.or(fallback.oracles),
             store: self.store.or(fallback.store),
@@ -187,6 +199,11 @@ impl Settings {
         } else {
             Err(Error::input("validation", format!("{share} is no share of the training images to hold out"), "use 0 to 0.9, for example 0.2"))
         }
+    }
+
+    /// How much less data there is to be than the data set has.
+    pub fn scarcity(&self) -> Scarcity {
+        Scarcity { learn_samples: self.learn_samples, retain_share: self.retain_share }
     }
 
     /// Methods with their complete parameters, in the order asked for; by default [`DEFAULT_METHODS`].
@@ -266,6 +283,12 @@ pub struct RunConfig {
     /// Label of the new class.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub learn: Option<u16>,
+    /// Training samples of the new class; none for all of them.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub learn_samples: Option<usize>,
+    /// Share of every retained class's training samples that methods have; none for all of them.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub retain_share: Option<f64>,
     /// Number of oracles.
     pub oracles: usize,
     /// Methods in order.
@@ -280,6 +303,11 @@ pub struct RunConfig {
 }
 
 impl RunConfig {
+    /// How much less data there is than the data set has.
+    pub fn scarcity(&self) -> Scarcity {
+        Scarcity { learn_samples: self.learn_samples, retain_share: self.retain_share }
+    }
+
     /// The TOML text.
     pub fn to_toml(&self) -> Result<String> {
         toml::to_string(self).map_err(|e| Error::failed("config.toml", e.to_string(), "report this as a bug"))
@@ -299,6 +327,21 @@ impl RunConfig {
             ));
         }
         Ok(config)
+    }
+
+    /// What the methods were measured to fail at and `task`, on a network like `model`, asks of them: sentences that name method and remedy.
+    ///
+    /// # Errors
+    /// Unknown methods and parameters.
+    pub fn cautions(&self, task: &SwapTask, model: &Classifier) -> Result<Vec<String>> {
+        let mut all = Vec::new();
+        for name in &self.methods {
+            let entry = method::find(name)?;
+            let table = self.method.get(name).cloned().unwrap_or_default();
+            let cautions = (entry.build)(&table)?.cautions(&task.for_method(name, entry.needs), model, &self.train)?;
+            all.extend(cautions.into_iter().map(|c| format!("“{name}”: {c}")));
+        }
+        Ok(all)
     }
 
     /// The first difference to `other` that would change a result, in words; builds of the same version are taken to agree.

@@ -103,6 +103,12 @@ pub struct TaskInfo {
     pub forget_name: String,
     /// Name of the new class.
     pub learn_name: Option<String>,
+    /// Training samples of the new class, for methods and oracles alike; absent for all that the data set has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub learn_samples: Option<usize>,
+    /// Share of every retained class's training samples that methods had, original and oracles having all; absent for all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retain_share: Option<f64>,
 }
 
 /// What a model cost to make, everything included.

@@ -81,6 +81,10 @@ pub struct UnitSpec<'a> {
     train: &'a crate::context::TrainSettings,
     parameters: Option<&'a toml::Table>,
     parents: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    learn_samples: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retain_share: Option<f64>,
 }
 
 /// The workshop of a run: what all its units share.
@@ -191,8 +195,11 @@ impl Workshop<'_> {
         Ok(made(model, order.map.clone(), sha256, Some(cost), Origin::New))
     }
 
-    /// What determines the unit. An original and an oracle do not depend on what is forgotten, beyond their class list.
+    /// What determines the unit. An original and an oracle do not depend on what is forgotten, beyond their class list; of what is scarce,
+    /// oracles meet the learn set, methods everything, an original nothing.
     fn spec<'a>(&'a self, order: &'a Order<'_>, ctx: &Context, class_names: &'a [String]) -> Result<UnitSpec<'a>> {
+        let by_method = order.parameters.is_some();
+        let scarcity = self.config.scarcity();
         Ok(UnitSpec {
             code: CODE,
             name: &order.name,
@@ -212,6 +219,8 @@ impl Workshop<'_> {
             train: &self.config.train,
             parameters: order.parameters,
             parents: &order.parents,
+            learn_samples: scarcity.learn_samples.filter(|_| by_method || order.kind == ModelKind::Oracle),
+            retain_share: scarcity.retain_share.filter(|_| by_method),
         })
     }
 
@@ -256,8 +265,9 @@ impl Workshop<'_> {
 
     /// Images in the retain ∪ learn training set: the unit of `train_passes`.
     fn retrain_images(&self) -> usize {
-        let counted = |c: &crate::data::ClassId| (self.config.classes.contains(&c.0) && c.0 != self.config.forget) || Some(c.0) == self.config.learn;
-        self.dataset.train.labels.iter().filter(|c| counted(c)).count()
+        let count = |counted: &dyn Fn(u16) -> bool| self.dataset.train.labels.iter().filter(|c| counted(c.0)).count();
+        let retained = count(&|c| self.config.classes.contains(&c) && c != self.config.forget);
+        retained + self.config.learn_samples.unwrap_or_else(|| count(&|c| Some(c) == self.config.learn))
     }
 
     /// What the log says that the unit cost when it was made.

@@ -10,8 +10,8 @@ const MUCH_WIDER: f64 = 1.5;
 /// Name of the control that was never trained.
 pub const UNTRAINED: &str = "random-init";
 
-/// Warnings on too few oracles, controls and the original that pass, exactly retrained models that don't.
-pub fn on_verdicts(verdicts: &[Verdict], calibration: Option<&Calibration>) -> Vec<String> {
+/// Warnings on too few oracles, controls and the original that pass, and the method `retrain`, where it is an `exact` retraining, that doesn't.
+pub fn on_verdicts(verdicts: &[Verdict], calibration: Option<&Calibration>, exact: bool) -> Vec<String> {
     let mut warnings = Vec::new();
     let oracles = verdicts.iter().filter(|v| v.kind == ModelKind::Oracle).count();
     if oracles < MIN_ORACLES {
@@ -31,7 +31,7 @@ pub fn on_verdicts(verdicts: &[Verdict], calibration: Option<&Calibration>) -> V
         };
         warnings.push(format!("“{}” is judged matched, though it {what}. Believe no verdict of this run.", v.model));
     }
-    for v in verdicts.iter().filter(|v| v.model == "retrain" && v.verdict != "matched" && v.verdict != "no verdict") {
+    for v in verdicts.iter().filter(|v| exact && v.model == "retrain" && v.verdict != "matched" && v.verdict != "no verdict") {
         warnings.push(format!(
             "“retrain”, an exactly retrained model, is judged {}: the oracle band is too narrow here. Use more --oracles before blaming a method.",
             v.verdict
@@ -106,18 +106,20 @@ mod tests {
     #[test]
     fn a_run_whose_controls_behave_has_no_warning() {
         let all = zoo("under-erased", "off-target", "under-erased", "matched");
-        assert_eq!(on_verdicts(&all, Some(&calibration(5, 5, 1.0))), Vec::<String>::new());
-        assert_eq!(on_verdicts(&all, Some(&calibration(4, 5, 1.1))), Vec::<String>::new(), "one of five fails by chance often enough");
+        assert_eq!(on_verdicts(&all, Some(&calibration(5, 5, 1.0)), true), Vec::<String>::new());
+        assert_eq!(on_verdicts(&all, Some(&calibration(4, 5, 1.1)), true), Vec::<String>::new(), "one of five fails by chance often enough");
     }
 
     #[test]
     fn every_model_with_the_wrong_verdict_is_named() {
-        let warnings = on_verdicts(&zoo("matched", "matched", "matched", "off-target"), None);
+        let all = zoo("matched", "matched", "matched", "off-target");
+        let warnings = on_verdicts(&all, None, true);
         assert_eq!(warnings.len(), 4, "{warnings:?}");
         for (warning, word) in warnings.iter().zip(["trained on the old class", "never trained", "hiding from erasing", "exactly retrained"]) {
             assert!(warning.contains(word), "{warning}");
         }
-        assert!(on_verdicts(&zoo("matched", "off-target", "off-target", "matched")[1..], None)[0].starts_with("2 oracle(s)"));
+        assert_eq!(on_verdicts(&all, None, false), warnings[..3], "on part of the retain set it is no exact retraining");
+        assert!(on_verdicts(&zoo("matched", "off-target", "off-target", "matched")[1..], None, true)[0].starts_with("2 oracle(s)"));
     }
 
     #[test]

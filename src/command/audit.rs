@@ -38,7 +38,8 @@ fn again(run: &Run, dir: Option<&Path>, json: bool, output: &Output) -> Result<(
         ));
     }
     let before = ClassMap::new(config.classes.iter().map(|c| ClassId(*c)).collect())?;
-    let task = SwapTask::new(&dataset, &before, Swap { forget: ClassId(config.forget), learn: config.learn.map(ClassId) })?;
+    let swap = Swap { forget: ClassId(config.forget), learn: config.learn.map(ClassId) };
+    let task = SwapTask::new(&dataset, &before, swap)?.scarce(config.scarcity(), config.seed)?;
     let known = run.summary()?.scores;
     let mut models = Vec::new();
     for v in &known.verdict {
@@ -135,6 +136,8 @@ fn from_files(args: &AuditArgs, json: bool, output: &Output) -> Result<()> {
         arch,
         forget: forget.0,
         learn: learn.map(|c| c.0),
+        learn_samples: None,
+        retain_share: None,
         oracles: args.oracle.len(),
         methods: vec![],
         model_sha256: Some(model_sha256),
@@ -178,6 +181,9 @@ fn finish(run: &Run, config: &RunConfig, models: &[Finished], task: &SwapTask, d
         reporter: Reporter::new(output.clone()),
         cost: Default::default(),
     };
-    let evidence = assess::assess(models, task, dataset, context)?;
+    let mut evidence = assess::assess(models, task, dataset, context)?;
+    if let Some(any) = models.first() {
+        evidence.scores.warnings.splice(..0, config.cautions(task, &any.model)?);
+    }
     publish(run, &evidence, "", json, output)
 }

@@ -72,7 +72,7 @@ fn task(settings: &Settings, dataset: &Dataset, given: Option<&checkpoint::Metad
             ClassMap::new(all.filter(|c| Some(*c) != learn).collect())?
         }
     };
-    SwapTask::new(dataset, &before, Swap { forget, learn })
+    SwapTask::new(dataset, &before, Swap { forget, learn })?.scarce(settings.scarcity(), settings.seed.unwrap_or(0))
 }
 
 /// The resolved configuration.
@@ -100,6 +100,8 @@ fn config(settings: &Settings, device: String, dataset: &Dataset, task: &SwapTas
         arch,
         forget: task.swap.forget.0,
         learn: task.swap.learn.map(|c| c.0),
+        learn_samples: task.scarcity.learn_samples,
+        retain_share: task.scarcity.retain_share,
         oracles: settings.oracles.unwrap_or(5),
         methods: methods.iter().map(|(name, _)| name.clone()).collect(),
         model_sha256: given.map(|(_, sha)| sha),

@@ -43,7 +43,9 @@ pub fn run(args: SwapArgs, output: &Output) -> Result<(Run, Evidence)> {
     let settings = resolve(args.settings, args.config.as_deref())?;
     let Plan { dataset, task, config, device, given } = Plan::of(&settings, args.model.as_deref())?;
     let store = Store::of(settings.store.as_deref(), output)?; // before the run's directory: a refused run leaves none
+    let cautions = config.cautions(&task, &Classifier::zeros(&config.arch, dataset.shape(), task.before.len(), &device)?)?;
     let run = Run::create(&args.out, &config, args.resume)?;
+    cautions.iter().for_each(|c| output.warn(c));
     let reporter = Reporter::with_events(output.clone(), run.events())?;
     let workshop = Workshop { run: &run, store: store.as_ref(), config: &config, dataset: &dataset, device, reporter };
 
@@ -53,7 +55,8 @@ pub fn run(args: SwapArgs, output: &Output) -> Result<(Run, Evidence)> {
     let untrained = untrained(&workshop, &task)?;
 
     let models: Vec<Finished> = trained.into_iter().chain(swapped).chain([untrained]).map(finished).collect();
-    let evidence = assess::assess(&models, &task, &dataset, |name| workshop.context(name))?;
+    let mut evidence = assess::assess(&models, &task, &dataset, |name| workshop.context(name))?;
+    evidence.scores.warnings.splice(..0, cautions);
     Ok((run, evidence))
 }
 

@@ -6,6 +6,7 @@
 //! | `classes` | [`ClassId`], [`Slot`], [`ClassMap`], [`Swap`], class lists on the command line |
 //! | `view` | [`View`]: samples of one part that a method may or may not open |
 //! | `task` | [`SwapTask`]: retain, forget and learn, train and test, disjoint by construction |
+//! | `scarcity` | [`Scarcity`]: a swap with less data than the set has |
 //! | `batch` | [`Batches`]: shuffled, augmented, normalised tensors |
 //! | `ahead` | work done ahead of need |
 //! | `augment` | the notebooks' augmentations |
@@ -22,6 +23,7 @@ pub mod download;
 pub mod embedded;
 pub mod emnist;
 pub mod idx;
+pub mod scarcity;
 pub mod sheet;
 pub mod synthetic;
 pub mod task;
@@ -35,6 +37,7 @@ use augment::Augmentation;
 
 pub use batch::{Batch, Batches, Labelled};
 pub use classes::{ClassId, ClassMap, Slot, Swap};
+pub use scarcity::Scarcity;
 pub use task::{Split, SwapTask};
 pub use view::{Needs, Role, Samples, View};
 

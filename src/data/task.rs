@@ -1,6 +1,6 @@
 //! The swap as data: retain, forget and learn sets, each with its train and test part.
 
-use super::{ClassId, ClassMap, Dataset, Needs, Role, Samples, Swap, View};
+use super::{ClassId, ClassMap, Dataset, Needs, Role, Samples, Scarcity, Swap, View};
 use crate::error::{Error, Result};
 
 /// The train and test samples of one set.
@@ -27,6 +27,10 @@ pub struct SwapTask {
     pub before: ClassMap,
     /// The swapped model's classes.
     pub after: ClassMap,
+    /// How much less data there is than the data set has.
+    pub scarcity: Scarcity,
+    /// The retain set's training samples that methods have, where they have fewer than the others.
+    pub(super) scarce_retain: Option<View>,
 }
 
 impl SwapTask {
@@ -61,6 +65,8 @@ impl SwapTask {
             learn: swap.learn.map(|c| split(Role::Learn, &[c])).transpose()?,
             before: before.clone(),
             after,
+            scarcity: Scarcity::default(),
+            scarce_retain: None,
         };
         task.assert_disjoint();
         Ok(task)
@@ -78,10 +84,11 @@ impl SwapTask {
     }
 
     /// The task as a method with `needs` may see it: the training samples that it names, and no test sample of any set, so that nothing can be
-    /// chosen by them.
+    /// chosen by them. Where data is scarce, no more of the retain set than methods have.
     pub fn for_method(&self, who: &str, needs: Needs) -> Self {
         let lock = |s: &Split| Split { train: s.train.for_method(who, needs), test: s.test.locked(who) };
-        Self { retain: lock(&self.retain), forget: lock(&self.forget), learn: self.learn.as_ref().map(lock), ..self.clone() }
+        let retain = Split { train: self.scarce_retain.as_ref().unwrap_or(&self.retain.train).clone(), test: self.retain.test.clone() };
+        Self { retain: lock(&retain), forget: lock(&self.forget), learn: self.learn.as_ref().map(lock), ..self.clone() }
     }
 
     /// The classes that the head stands for while a method works: those after the swap; for plain unlearning still those before it,

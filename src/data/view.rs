@@ -136,6 +136,13 @@ impl Samples {
         Ok((part(false), part(true)))
     }
 
+    /// Number of samples of the class that has fewest; none where there is no sample.
+    pub fn fewest_of_a_class(&self) -> Option<usize> {
+        let mut counts = std::collections::BTreeMap::<ClassId, usize>::new();
+        (0..self.len()).for_each(|i| *counts.entry(self.class(i)).or_default() += 1);
+        counts.into_values().min()
+    }
+
     /// Of every class a `share` (rounded, at least one sample), drawn from the stream `share` of `seed`; in file order.
     pub fn share_of_each_class(&self, share: f64, seed: u64) -> Self {
         let mut by_class = std::collections::BTreeMap::<ClassId, Vec<u32>>::new();

@@ -16,7 +16,7 @@ use std::fmt::Debug;
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::context::Context;
+use crate::context::{Context, TrainSettings};
 use crate::data::{Needs, SwapTask};
 use crate::error::{Error, Result, did_you_mean};
 use crate::model::Classifier;
@@ -37,6 +37,12 @@ pub trait Method: Debug + Send + Sync {
     /// Refuses parameters that can't work on a model like `model`, whose weights mean nothing; called before any work.
     fn check_for(&self, _model: &Classifier) -> Result<()> {
         Ok(())
+    }
+
+    /// Why this is a swap that the method was measured to fail at, each a sentence with the remedy; said before any work. `task` is locked as
+    /// for [`Method::apply`]; of `model` the weights mean nothing.
+    fn cautions(&self, _task: &SwapTask, _model: &Classifier, _settings: &TrainSettings) -> Result<Vec<String>> {
+        Ok(vec![])
     }
 }
 

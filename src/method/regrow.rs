@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use super::{Method, MethodEntry, in_range};
 use crate::cached::{Cache, fit_top};
 use crate::context::{Context, Schedule, TrainSettings};
-use crate::data::{Labelled, Needs, Samples, Slot, SwapTask};
+use crate::data::{Labelled, Needs, Samples, Slot, SwapTask, View};
 use crate::error::{Error, Result, did_you_mean};
 use crate::model::{Activations, Classifier, Cut, Spec, tensors::floats};
 use crate::stats;
@@ -66,6 +66,15 @@ pub const ENTRY: MethodEntry = MethodEntry {
 const SPREAD_SAMPLES: f64 = 1024.0;
 const SPREAD_SHARE: f64 = 0.1;
 
+/// From docs/extremes.md: the fewest training samples of the new class with which a swap was still matched, the most with which it was not,
+/// and a budget with which it then was.
+const LEARN_ENOUGH: usize = 100;
+const LEARN_TOO_FEW: usize = 20;
+const BUDGET_FOR_FEW: f64 = 0.3;
+/// The same of the samples of a retained class in the cache.
+const CACHED_ENOUGH: usize = 540;
+const CACHED_TOO_FEW: usize = 426;
+
 /// How the budget is spent.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Plan {
@@ -102,6 +111,18 @@ impl Regrow {
             Error::input("[method.regrow] cut", format!("no stage `{}` in {}", self.cut, spec.architecture), did_you_mean(&self.cut, valid))
         })
     }
+
+    /// How the budget of one retraining of `epochs` epochs is spent on `task`, and on how many samples the logits' spread is compared.
+    fn plan(&self, spec: &Spec, task: &SwapTask, epochs: usize) -> Result<(Plan, f64)> {
+        let (all, retain) = (task.retain_and_learn()?.len() as f64, task.retain.train.samples()?);
+        let new = 1.0 - retain.len() as f64 / all;
+        let above = spec.share_above(self.cut_of(spec)?);
+        let passes = self.budget * epochs as f64;
+        // Two forward passes through the top each.
+        let measured = if self.sharpen { SPREAD_SAMPLES.min(SPREAD_SHARE * passes * all * 1.5 / above).floor() } else { 0.0 };
+        let passes = passes - measured * above / 1.5 / all;
+        Ok((Plan::new(passes, new, above, self.epochs, self.learn_boost), measured))
+    }
 }
 
 impl Method for Regrow {
@@ -116,16 +137,31 @@ impl Method for Regrow {
         self.cut_of(model.spec()).map(|_| ())
     }
 
+    fn cautions(&self, task: &SwapTask, model: &Classifier, settings: &TrainSettings) -> Result<Vec<String>> {
+        let fewest = |view: &View| view.samples().map(Samples::fewest_of_a_class);
+        let (plan, _) = self.plan(model.spec(), task, settings.epochs)?;
+        let learn = task.learn.as_ref().map(|l| fewest(&l.train)).transpose()?.flatten();
+        let cached = fewest(&task.retain.train)?.map(|n| ((plan.retain * n as f64).round() as usize).max(1));
+        let learn = learn.filter(|n| *n < LEARN_ENOUGH && self.budget < BUDGET_FOR_FEW).map(|n| {
+            format!(
+                "the new class has {n} training images; with {LEARN_TOO_FEW} it was not matched, with {LEARN_ENOUGH} it was (docs/extremes.md). \
+                 Take more of them, set regrow.budget={BUDGET_FOR_FEW}, which was enough for {LEARN_TOO_FEW}, or retrain."
+            )
+        });
+        let retain = cached.filter(|n| *n < CACHED_ENOUGH).map(|n| {
+            format!(
+                "its budget and the retain set give it {n} images of a retained class; with {CACHED_TOO_FEW} it was not matched, with \
+                 {CACHED_ENOUGH} it was (docs/extremes.md). Take more of the original's training images, or a larger regrow.budget where it \
+                 uses a part of them."
+            )
+        });
+        Ok(learn.into_iter().chain(retain).collect())
+    }
+
     fn apply(&self, original: Classifier, task: &SwapTask, ctx: &mut Context) -> Result<Classifier> {
         let cut = self.cut_of(original.spec())?;
-        let (all, retain) = (task.retain_and_learn()?.len() as f64, task.retain.train.samples()?);
-        let new = 1.0 - retain.len() as f64 / all;
+        let (plan, measured) = self.plan(original.spec(), task, ctx.settings.epochs)?;
         let above = original.spec().share_above(cut);
-        let passes = self.budget * ctx.settings.epochs as f64;
-        // Two forward passes through the top each.
-        let measured = if self.sharpen { SPREAD_SAMPLES.min(SPREAD_SHARE * passes * all * 1.5 / above).floor() } else { 0.0 };
-        let passes = passes - measured * above / 1.5 / all;
-        let plan = Plan::new(passes, new, above, self.epochs, self.learn_boost);
         let cache = cache(&original, cut, task, plan, ctx)?;
         let settings = TrainSettings { epochs: plan.epochs, schedule: Schedule::Cosine, ..ctx.settings.clone() };
         // log of how much more often than in the data a class is met (Menon et al. 2021, arXiv 2007.07314, eq. 10)

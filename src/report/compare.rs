@@ -1,5 +1,6 @@
 //! Several runs side by side: a row a judged model of each run.
 
+use super::guide;
 use super::headline::{columns, share_of};
 use super::markdown::{COST, SIGNS, cell, table, verdict_cells};
 use super::models::Models;
@@ -57,5 +58,6 @@ fn union(runs: &[(String, Summary)]) -> Vec<String> {
 /// `mnist 6 → 3`; `mnist 6 → ∅` for plain unlearning.
 fn task(summary: &Summary) -> String {
     let task = &summary.scores.task;
-    format!("{} {} → {}", task.dataset, task.forget_name, task.learn_name.as_deref().unwrap_or("∅"))
+    let swap = format!("{} {} → {}", task.dataset, task.forget_name, task.learn_name.as_deref().unwrap_or("∅"));
+    [vec![swap], guide::scarcity(summary)].concat().join(", ")
 }

@@ -157,6 +157,8 @@ fn build(before: Vec<u16>, after: Vec<u16>, forget: u16, learn: Option<u16>, nam
         learn,
         forget_name: name(forget),
         learn_name: learn.map(&name),
+        learn_samples: None,
+        retain_share: None,
     };
     let scores: Vec<Score> = MADE.iter().flat_map(scores_of).collect();
     let verdict = MADE.iter().map(|m| verdict_of(m, &scores)).collect();

@@ -29,12 +29,21 @@ pub fn question(summary: &Summary, models: &Models) -> String {
     }
 }
 
+/// What was scarce, where something was, as plain text: `1 training image of the new class`, `methods had 10.0 % of the retained ones`.
+pub fn scarcity(summary: &Summary) -> Vec<String> {
+    let task = &summary.scores.task;
+    let learn = task.learn_samples.map(|n| format!("{} of the new class", count(n, "training image")));
+    let retain = task.retain_share.map(|s| format!("methods had {} of the retained classes’ training images", figure(Some(s), "fraction")));
+    learn.into_iter().chain(retain).collect()
+}
+
 /// Title, question, and what was compared.
 pub fn header(summary: &Summary, models: &Models) -> String {
     let task = &summary.scores.task;
     let kind = |kind| models.of_kind(kind).count();
     let mut facts = vec![format!("data set <strong>{}</strong>", escape(&task.dataset))];
     facts.push(if task.classes_before.len() == 1 { "1 class".to_owned() } else { format!("{} classes", task.classes_before.len()) });
+    facts.extend(scarcity(summary));
     for (n, noun) in [
         (kind(ModelKind::Subject), "audited model"),
         (kind(ModelKind::Method), "method"),

@@ -29,6 +29,10 @@ pub fn markdown(summary: &Summary) -> String {
     rows.extend(models.judged().map(|m| row(summary, &models, &columns, m)));
 
     let mut out = format!("**{}**\n\n", inline(&guide::question(summary, &models)));
+    let scarce = guide::scarcity(summary);
+    if !scarce.is_empty() {
+        out += &format!("With less data than the set has: {}.\n\n", inline(&scarce.join("; ")));
+    }
     for warning in &summary.scores.warnings {
         out += &format!("> **Warning:** {}\n\n", inline(warning));
     }

@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+# Every figure of docs/extremes.md: docs/extremes.sh OUT
+# OUT gets the run directories, and in OUT/store the originals and oracles that they share. A quarter to half an hour on two cores; stopped, the same
+# command goes on. OUT/extremes.txt is what it prints.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+out=$1
+cargo build --release
+unlearn=target/release/unlearn
+mkdir -p "$out/runs" "$out/audits"
+
+# The demo's task, network and training; `retrain` for the price, and to see an exact retraining judged by the same oracles.
+swap() { # NAME ARGUMENT...
+    local name=$1; shift
+    [ ! -f "$out/runs/$name/scores.json" ] || return 0
+    $unlearn swap --config configs/demo.toml --store "$out/store" --methods "$methods" "$@" --out "$out/runs/$name" --resume --quiet >/dev/null
+}
+methods=regrow,retrain
+only_regrow() { methods=regrow swap "$@"; }
+audit() { # NAME ARGUMENT...
+    local name=$1; shift
+    rm -rf "${out:?}/audits/$name"
+    $unlearn audit "$@" --data mnist-mini --out "$out/audits/$name" --quiet >/dev/null
+}
+oracles_of() { # NAME: sets `oracles`
+    oracles=(); for o in "$out/runs/$1"/models/oracle-*.safetensors; do oracles+=(--oracle "$o"); done
+}
+models() { echo "$out/runs/$1/models/$2.safetensors"; }
+
+swap all
+
+# 1. Few samples of the new class, for oracles too.
+for n in 100 20 5 1; do swap "learn-$n" --learn-samples $n; done
+
+only_regrow learn-20-budget --learn-samples 20 --set regrow.budget=0.3
+
+# 2. Little retain data for the methods; then the budget raised to what regrow has with all data: 4.5 % of passes over 9,000 images.
+only_regrow retain-50pct --retain-share 0.5
+only_regrow retain-50pct-budget --retain-share 0.5 --set regrow.budget=0.081 # of 5,000 images
+only_regrow retain-25pct --retain-share 0.25
+swap retain-10pct --retain-share 0.1
+only_regrow retain-10pct-budget --retain-share 0.1 --set regrow.budget=0.225 # of 1,800 images
+swap retain-1pct --retain-share 0.01
+only_regrow retain-1pct-budget --retain-share 0.01 --set regrow.budget=0.375 # of 1,080 images
+
+# 3. There and back again: what regrow made of 6 → 3 forgets 3 and learns 6. Beside it the first original, which never saw a 3.
+swap back --model "$(models all regrow)" --forget 3 --learn 6
+oracles_of back
+mkdir -p "$out/back" && cp "$(models back regrow)" "$out/back/there-and-back.safetensors" && cp "$(models all original)" "$out/back/never-swapped.safetensors"
+audit back "$out"/back/*.safetensors "${oracles[@]}" --forget 3 --learn 6
+
+# 4. Five swaps in a row, each from the last one's model, until no class of the original is left; the last is judged, for the class that went
+#    last, and for the one that went first.
+sequence=(6 3 0 5 1 7 2 8 4 9)
+model=()
+for i in 1 2 3 4; do
+    only_regrow "row-$i" --classes 6,0,1,2,4 "${model[@]}" --forget "${sequence[2 * i - 2]}" --learn "${sequence[2 * i - 1]}" --oracles 0
+    model=(--model "$(models "row-$i" regrow)")
+done
+swap row-5 "${model[@]}" --forget 4 --learn 9
+oracles_of row-5
+audit row-first "$(models row-5 regrow)" "$(models row-5 retrain)" "${oracles[@]}" --forget 6 --learn 3
+
+# 5. Another network, of two hidden layers.
+swap mlp --arch mlp
+
+# 6. An original trained three times as long, and oracles as it.
+swap epochs-30 --epochs 30 --oracles 3
+
+docs/extremes.py "$out" | tee "$out/extremes.txt"
