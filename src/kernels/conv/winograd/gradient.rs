@@ -4,7 +4,7 @@
 use pulp::{Simd, WithSimd};
 
 use super::transforms::{inputs, kernel_gradient, output_gradients};
-use super::{POINTS, STRIP, Scratch, TILE, block, plane};
+use super::{POINTS, STRIP, Scratch, TILE, block, plane, suits};
 use crate::kernels::conv::geometry::Sizes;
 use crate::kernels::padded::Padded;
 use crate::kernels::simd::{Isa, load, mul_add, store};
@@ -18,8 +18,12 @@ pub struct Gradient {
 }
 
 impl Gradient {
-    /// For a convolution that [`super::suits`].
+    /// Of a convolution that suits.
+    ///
+    /// # Panics
+    /// One that does not.
     pub fn new(isa: Isa, sizes: &Sizes) -> Self {
+        assert!(suits(sizes), "whole tiles and vectors");
         Self { sizes: *sizes, block: block(isa, sizes.output[2]), lanes: isa.lanes() }
     }
 

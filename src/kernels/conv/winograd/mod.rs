@@ -71,14 +71,22 @@ pub struct Winograd {
 
 impl Winograd {
     /// The forward pass over inputs padded as `padded` says; `weights` in torch's order, `bias` one value an output channel.
+    ///
+    /// # Panics
+    /// A convolution that does not suit; slices of other sizes.
     pub fn forward(isa: Isa, sizes: &Sizes, padded: &Padded, weights: &[f32], bias: Option<&[f32]>) -> Self {
+        assert!(suits(sizes) && bias.is_none_or(|b| b.len() == sizes.output[2]), "whole tiles and vectors, and a bias for every output channel");
         let [from, to] = [sizes.input[2], sizes.output[2]];
         let rows = [padded.row(), sizes.output[1] * to];
         Self::new(isa, [from, to], rows, bias, |c, k| kernel(weights, (k * from + c) * 9, false))
     }
 
     /// The data gradient over output gradients padded as `padded` says.
+    ///
+    /// # Panics
+    /// As [`Winograd::forward`].
     pub fn backward(isa: Isa, sizes: &Sizes, padded: &Padded, weights: &[f32]) -> Self {
+        assert!(suits(sizes), "whole tiles and vectors");
         let [from, to] = [sizes.output[2], sizes.input[2]];
         let rows = [padded.row(), sizes.input[1] * to];
         Self::new(isa, [from, to], rows, None, |c, k| kernel(weights, (c * to + k) * 9, true))
