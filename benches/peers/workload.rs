@@ -1,9 +1,11 @@
 //! Our side of `benches/peers`: one workload of `workloads.json` in one process, its figures as one JSON line. `run` beside this file
 //! starts it in turn with `peer.py`, which holds the same for PyTorch.
 //!
-//! `growth` is a check on its own: whether memory stays where it is in a long training.
+//! `growth` and `against-burn` are checks on their own: whether memory stays where it is in a long training, and whether our kernels are
+//! anywhere slower than burn's own operations.
 #![allow(clippy::print_stdout)] // its output is what it is for
 
+mod against_burn;
 #[path = "../common/mod.rs"]
 mod common;
 mod growth;
@@ -54,6 +56,16 @@ enum Command {
     },
     /// Writes a training workload's first weights to CHECKPOINT; prints the losses of the first steps from them.
     Parity { workload: String, checkpoint: PathBuf },
+    /// Prints how many times faster our kernels are than burn's own operations; fails where they are slower.
+    AgainstBurn,
+    /// One turn of that: images a second of an architecture, by the operations that `UNLEARN_KERNELS` names.
+    #[command(hide = true)]
+    Speed {
+        arch: String,
+        batch: usize,
+        #[arg(long)]
+        infer: bool,
+    },
     /// Trains a small network on real images for many steps; fails if memory grows.
     Growth {
         #[arg(long, default_value_t = 10_000)]
@@ -102,6 +114,8 @@ fn main() -> anyhow::Result<ExitCode> {
             println!("{}", measure(&workload)?);
         }
         Command::Parity { workload, checkpoint } => println!("{}", parity(&workload, &checkpoint)?),
+        Command::AgainstBurn => return against_burn::check(),
+        Command::Speed { arch, batch, infer } => println!("{}", against_burn::speed(&arch, batch, infer)?),
         Command::Growth { steps } => return growth::check(steps),
     }
     Ok(ExitCode::SUCCESS)

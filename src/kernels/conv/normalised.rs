@@ -126,7 +126,8 @@ impl Inputs {
     fn folded(&self, isa: Isa, settings: Settings) -> FlexTensor {
         let [scale, shift] = self.given_statistics(settings.epsilon).affine(floats(&self.gamma), floats(&self.beta));
         let per_channel = self.sizes.weights() / self.sizes.output[2];
-        let weights: Vec<f32> = floats(&self.weights).chunks(per_channel).zip(&scale).flat_map(|(w, s)| w.iter().map(move |w| w * s)).collect();
+        let mut weights = floats(&self.weights).to_vec();
+        weights.chunks_mut(per_channel).zip(&scale).for_each(|(channel, s)| channel.iter_mut().for_each(|w| *w *= s));
         let tail = if settings.relu { Tail::Relu } else { Tail::None };
         let behind =
             Behind { algorithm: Algorithm::of(&self.sizes), tail, add: self.added.as_ref().map(Images::floats), places: false, moments: false };

@@ -1,0 +1,161 @@
+//! Whether our kernels are anywhere slower than burn's own operations: every architecture at several batches, and single convolutions over
+//! channel counts, kernels, strides and sizes.
+
+use std::hint::black_box;
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+
+use anyhow::{Context as _, ensure};
+use burn::tensor::module::conv2d;
+use burn::tensor::ops::ConvOptions;
+use burn::tensor::{Device, Tensor, TensorData};
+use unlearn::kernels::conv::{Geometry, Tail, conv_tail};
+use unlearn::model::arch::ARCHITECTURES;
+use unlearn::model::tensors::floats;
+
+use crate::common::{self, Load};
+
+/// Turns of each side; its fastest counts.
+const TURNS: usize = 3;
+/// Least length of a network's turn, and of a convolution's turns together.
+const SECONDS: f64 = 0.5;
+const CONV_SECONDS: f64 = 0.05;
+const BATCHES: [usize; 3] = [1, 8, 64];
+
+/// One side's images a second at training (or inference), by whatever operations `UNLEARN_KERNELS` names.
+pub fn speed(arch: &str, batch: usize, infer: bool) -> anyhow::Result<f64> {
+    let entry = ARCHITECTURES.iter().find(|a| a.name == arch).with_context(|| format!("{arch}: no architecture"))?;
+    let side = entry.min_side.max(32);
+    let load = Load { arch: arch.into(), input: [3, side, side], slots: 10, batch, pool: 2 };
+    let net = load.network()?;
+    let mut step = if infer { common::predictor(net, &load) } else { common::trainer(net, &load) };
+    let mut i = 0;
+    let seconds = fastest(SECONDS, || {
+        i += 1;
+        black_box(floats(step(i)));
+    });
+    Ok(batch as f64 / seconds)
+}
+
+/// Seconds a call: the fastest of as many as `seconds` hold, the first left out.
+fn fastest(seconds: f64, mut call: impl FnMut()) -> f64 {
+    call();
+    let (begin, mut best) = (Instant::now(), f64::INFINITY);
+    while best.is_infinite() || begin.elapsed().as_secs_f64() < seconds {
+        let start = Instant::now();
+        call();
+        best = best.min(start.elapsed().as_secs_f64());
+    }
+    best
+}
+
+/// Prints what was found; a failure if burn was faster anywhere by more than a tenth, which is what measurements here differ by.
+pub fn check() -> anyhow::Result<ExitCode> {
+    println!("ours / burn's own operations, images a second\n");
+    println!("| | {} |", BATCHES.map(|b| format!("training, batch {b} | inference, batch {b}")).join(" | "));
+    println!("| --- |{}", " ---: |".repeat(2 * BATCHES.len()));
+    let mut least = f64::INFINITY;
+    for entry in ARCHITECTURES {
+        let mut row = format!("| `{}` |", entry.name);
+        for batch in BATCHES {
+            for infer in [false, true] {
+                let ratio = network(entry.name, batch, infer)?;
+                least = least.min(ratio);
+                row += &format!(" {ratio:.1} |");
+            }
+        }
+        println!("{row}");
+    }
+    println!("\nsingle convolutions, forward and backward, sorted by the worse of the two\n");
+    println!("| batch × channels × side² | to | kernel | stride | forward | backward |\n| --- | ---: | ---: | ---: | ---: | ---: |");
+    let mut found: Vec<(Conv, [f64; 2])> = Conv::all().into_iter().map(|conv| (conv, conv.against_burn())).collect();
+    found.sort_by(|a, b| a.1[0].min(a.1[1]).total_cmp(&b.1[0].min(b.1[1])));
+    let line = |(conv, [forward, backward]): &(Conv, [f64; 2])| {
+        let Conv { batch, channels: [from, to], side, kernel, stride } = conv;
+        println!("| {batch}×{from}×{side}² | {to} | {kernel} | {stride} | {forward:.1} | {backward:.1} |");
+    };
+    found.iter().take(60).for_each(line);
+    println!("| … | | | | | |");
+    line(&found[found.len() / 2]);
+    println!("| … | | | | | |");
+    found.last().iter().copied().for_each(line);
+    least = found.iter().flat_map(|f| f.1).fold(least, f64::min);
+    println!("\n{} convolutions; the least ratio of all is {least:.2}", found.len());
+    Ok(if least > 0.9 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The ratio of the fastest turns of both sides, each turn a process of its own.
+fn network(arch: &str, batch: usize, infer: bool) -> anyhow::Result<f64> {
+    let turn = |burn: bool| -> anyhow::Result<f64> {
+        let mut child = Command::new(std::env::current_exe()?);
+        child.args(["speed", arch, &batch.to_string()]).args(infer.then_some("--infer")).env_remove("UNLEARN_KERNELS");
+        if burn {
+            child.env("UNLEARN_KERNELS", "burn");
+        }
+        let output = child.output()?;
+        ensure!(output.status.success(), "{arch}: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(String::from_utf8_lossy(&output.stdout).trim().parse()?)
+    };
+    let mut best = [0f64; 2];
+    for _ in 0..TURNS {
+        for (side, best) in best.iter_mut().enumerate() {
+            *best = best.max(turn(side == 1)?);
+        }
+    }
+    Ok(best[0] / best[1])
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Conv {
+    batch: usize,
+    channels: [usize; 2],
+    side: usize,
+    kernel: usize,
+    stride: usize,
+}
+
+impl Conv {
+    fn all() -> Vec<Self> {
+        let mut all = Vec::new();
+        for batch in [1, 16] {
+            for channels in [[1, 8], [3, 16], [13, 7], [16, 16], [33, 40], [64, 64], [100, 120], [256, 256]] {
+                for (kernel, stride) in [(1, 1), (3, 1), (3, 2), (5, 1), (7, 2)] {
+                    for side in [7, 16, 28] {
+                        all.push(Self { batch, channels, side, kernel, stride });
+                    }
+                }
+            }
+        }
+        all
+    }
+
+    fn run(&self, x: &Tensor<4>, weights: &Tensor<4>, ours: bool) -> Tensor<4> {
+        let (x, weights, padding) = (x.clone(), weights.clone(), self.kernel / 2);
+        if ours {
+            conv_tail(x, weights, None, Geometry { stride: self.stride, padding, groups: 1 }, Tail::None)
+        } else {
+            conv2d(x, weights, None, ConvOptions::new([self.stride; 2], [padding; 2], [1, 1], 1))
+        }
+    }
+
+    /// How many times faster ours are forward, and forward and backward.
+    fn against_burn(&self) -> [f64; 2] {
+        let device = Device::flex().autodiff();
+        let tensor = |shape: [usize; 4]| Tensor::<4>::from_data(TensorData::new(common::numbers(shape.iter().product(), 0), shape), &device);
+        // Each side's own layout, as it stands within a network.
+        let plain = tensor([self.batch, self.channels[0], self.side, self.side]).require_grad();
+        let last = tensor([self.batch, self.side, self.side, self.channels[0]]).permute([0, 3, 1, 2]).require_grad();
+        let weights = tensor([self.channels[1], self.channels[0], self.kernel, self.kernel]).require_grad();
+        let time = |ours: bool, back: bool| {
+            fastest(CONV_SECONDS / 2.0, || {
+                let y = self.run(if ours { &last } else { &plain }, &weights, ours);
+                if back { drop(black_box(y.sum().backward())) } else { drop(black_box(y)) }
+            })
+        };
+        [false, true].map(|back| {
+            // A turn of each, twice.
+            let turns = [true, false, true, false].map(|ours| time(ours, back));
+            turns[1].min(turns[3]) / turns[0].min(turns[2])
+        })
+    }
+}
