@@ -56,7 +56,7 @@ enum Command {
     },
     /// Writes a training workload's first weights to CHECKPOINT; prints the losses of the first steps from them.
     Parity { workload: String, checkpoint: PathBuf },
-    /// Prints how many times faster our kernels are than burn's own operations; fails where they are slower.
+    /// Prints how many times faster our kernels are than burn's own operations; fails where a network is slower.
     AgainstBurn,
     /// One turn of that: images a second of an architecture, by the operations that `UNLEARN_KERNELS` names.
     #[command(hide = true)]
