@@ -136,6 +136,10 @@ pub struct StudyArgs {
     /// Seed of the choice and of every training
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
+    /// Originals and swaps a pair, the first with --seed, each further one with the next number; all are judged by the same oracles, and so is
+    /// their mean
+    #[arg(long, default_value_t = 1)]
+    pub seeds: usize,
     /// Retrained models to judge each pair by
     #[arg(long, default_value_t = 5)]
     pub oracles: usize,
@@ -145,10 +149,11 @@ pub struct StudyArgs {
     /// CPU threads [default: all cores]
     #[arg(long)]
     pub threads: Option<usize>,
-    /// Where originals and oracles are kept for later runs; `none` for nowhere [default: `store` in the platform's cache directory]
+    /// Where originals and oracles are kept for later runs; `none` for nowhere, beyond the study with several seeds [default: `store` in the
+    /// platform's cache directory]
     #[arg(long, env = "UNLEARN_STORE", hide_env_values = true, value_name = "DIR")]
     pub store: Option<PathBuf>,
-    /// Directory to write: a run directory a pair, study.json, study.md
+    /// Directory to write: a run directory a pair and seed, study.json, study.md
     #[arg(long)]
     pub out: PathBuf,
     /// Go on with an interrupted study

@@ -62,6 +62,10 @@ pub struct Settings {
     /// The one seed that everything follows from [default: 0]
     #[arg(long)]
     pub seed: Option<u64>,
+    /// Seed of the oracles, and of what is drawn of the data for them and all others: one band of oracles then judges originals and methods of
+    /// several seeds [default: that of --seed]
+    #[arg(long, value_name = "SEED", help_heading = "Swap")]
+    pub oracle_seed: Option<u64>,
     /// `cpu`, `cuda:0` or `wgpu` [default: cpu]
     #[arg(long)]
     pub device: Option<String>,
@@ -113,6 +117,7 @@ const KEYS: &[&str] = &[
     "weight-decay",
     "validation",
     "seed",
+    "oracle-seed",
     "device",
     "threads",
     "forget",
@@ -160,6 +165,7 @@ impl Settings {
             weight_decay: self.weight_decay.or(fallback.weight_decay),
             validation: self.validation.or(fallback.validation),
             seed: self.seed.or(fallback.seed),
+            oracle_seed: self.oracle_seed.or(fallback.oracle_seed),
             device: self.device.or(fallback.device),
             threads: self.threads.or(fallback.threads),
             forget: self.forget.or(fallback.forget),
@@ -199,6 +205,11 @@ impl Settings {
         } else {
             Err(Error::input("validation", format!("{share} is no share of the training images to hold out"), "use 0 to 0.9, for example 0.2"))
         }
+    }
+
+    /// The seed of the oracles and of what is drawn of the data.
+    pub fn oracle_seed(&self) -> u64 {
+        self.oracle_seed.or(self.seed).unwrap_or(0)
     }
 
     /// How much less data there is to be than the data set has.
@@ -266,6 +277,9 @@ pub struct RunConfig {
     pub commit: String,
     /// The one seed.
     pub seed: u64,
+    /// The oracles' and that of what is drawn of the data, where it is another.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub oracle_seed: Option<u64>,
     /// Device name.
     pub device: String,
     /// Data set.
@@ -303,6 +317,11 @@ pub struct RunConfig {
 }
 
 impl RunConfig {
+    /// The seed of the oracles and of what is drawn of the data.
+    pub fn oracle_seed(&self) -> u64 {
+        self.oracle_seed.unwrap_or(self.seed)
+    }
+
     /// How much less data there is than the data set has.
     pub fn scarcity(&self) -> Scarcity {
         Scarcity { learn_samples: self.learn_samples, retain_share: self.retain_share }

@@ -74,19 +74,25 @@ pub struct Report {
     pub dataset: String,
     /// Seed.
     pub seed: u64,
+    /// Seeds a pair.
+    pub seeds: usize,
     /// Oracles a pair.
     pub oracles: usize,
-    /// One entry a pair and judged model.
+    /// One entry a pair, seed and judged model.
     pub rows: Vec<Row>,
-    /// One entry a method, over its pairs.
+    /// One entry a pair and judged model, for its mean over the seeds; empty with one seed.
+    pub means: Vec<Row>,
+    /// One entry a method, over its pairs and seeds.
     pub methods: Vec<MethodSummary>,
 }
 
-/// One model of one pair.
+/// One model of one pair, or its mean over the seeds.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Row {
-    /// Run directory, below the study's.
+    /// Run directory, below the study's; of a mean the name of its file, without `.json`.
     pub run: String,
+    /// Seed of the original and of the swap; null for a mean.
+    pub seed: Option<u64>,
     /// Name of the old class.
     pub forget: String,
     /// Name of the new class.
@@ -114,8 +120,12 @@ pub struct MethodSummary {
     pub method: String,
     /// What it is.
     pub kind: ModelKind,
-    /// Pairs whose verdict is `matched`.
+    /// Swaps, pairs times seeds, whose verdict is `matched`.
     pub matched: usize,
+    /// Swaps.
+    pub swaps: usize,
+    /// Pairs whose mean over the seeds is `matched`; null with one seed.
+    pub means_matched: Option<usize>,
     /// Pairs.
     pub pairs: usize,
     /// Largest share of one retraining's wall time.
@@ -124,13 +134,14 @@ pub struct MethodSummary {
     pub worst_passes_share: Option<f64>,
 }
 
-/// The rows of one pair, from its run's scores; `epochs` are those of its trainings.
-pub fn rows(run: &str, scores: &Scores, epochs: usize) -> Vec<Row> {
+/// The rows of one pair, from the scores of its run with `seed`, or of their mean; `epochs` are those of its trainings.
+pub fn rows(run: &str, seed: Option<u64>, scores: &Scores, epochs: usize) -> Vec<Row> {
     let judged = |kind| matches!(kind, ModelKind::Method | ModelKind::Control);
     let row = |v: &crate::summary::Verdict| {
         let cost = scores.cost.iter().find(|c| c.model == v.model);
         Row {
             run: run.to_string(),
+            seed,
             forget: scores.task.forget_name.clone(),
             learn: scores.task.learn_name.clone().unwrap_or_default(),
             model: v.model.clone(),
@@ -145,19 +156,29 @@ pub fn rows(run: &str, scores: &Scores, epochs: usize) -> Vec<Row> {
     scores.verdict.iter().filter(|v| judged(v.kind)).map(row).collect()
 }
 
-/// Every method over its rows, in order of first appearance.
-pub fn methods(rows: &[Row]) -> Vec<MethodSummary> {
+/// Every method over its rows, a row a pair and seed, and the pairs' `means`, in order of first appearance.
+pub fn methods(rows: &[Row], means: &[Row]) -> Vec<MethodSummary> {
+    let matched = |rows: &[Row], method: &str| rows.iter().filter(|r| r.model == method && r.verdict == "matched").count();
     let mut all: Vec<MethodSummary> = Vec::new();
     let larger = |a: Option<f64>, b: Option<f64>| [a, b].into_iter().flatten().reduce(f64::max);
     for row in rows {
         let at = all.iter().position(|m| m.method == row.model).unwrap_or_else(|| {
             let (method, kind) = (row.model.clone(), row.kind);
-            all.push(MethodSummary { method, kind, matched: 0, pairs: 0, worst_cost_share: None, worst_passes_share: None });
+            all.push(MethodSummary {
+                matched: matched(rows, &method),
+                swaps: 0,
+                means_matched: (!means.is_empty()).then(|| matched(means, &method)),
+                pairs: 0,
+                worst_cost_share: None,
+                worst_passes_share: None,
+                method,
+                kind,
+            });
             all.len() - 1
         });
         let m = &mut all[at];
-        m.pairs += 1;
-        m.matched += usize::from(row.verdict == "matched");
+        m.swaps += 1;
+        m.pairs += usize::from(row.seed == rows[0].seed);
         m.worst_cost_share = larger(m.worst_cost_share, row.cost_share);
         m.worst_passes_share = larger(m.worst_passes_share, row.passes_share);
     }
@@ -187,6 +208,7 @@ mod tests {
     fn a_method_is_summed_up_by_its_worst_cost() {
         let row = |model: &str, verdict: &str, cost: Option<f64>| Row {
             run: "pair-1".into(),
+            seed: Some(1),
             forget: "6".into(),
             learn: "3".into(),
             model: model.into(),
@@ -197,8 +219,13 @@ mod tests {
             cost_share: cost,
             passes_share: Some(0.1),
         };
-        let all = methods(&[row("a", "matched", Some(0.02)), row("b", "matched", None), row("a", "under-erased", Some(0.03))]);
-        assert_eq!((all[0].matched, all[0].pairs, all[0].worst_cost_share), (1, 2, Some(0.03)));
-        assert_eq!((all[1].matched, all[1].pairs, all[1].worst_cost_share), (1, 1, None));
+        let rows = [row("a", "matched", Some(0.02)), row("b", "matched", None), row("a", "under-erased", Some(0.03))];
+        let all = methods(&rows, &[]);
+        assert_eq!((all[0].matched, all[0].pairs, all[0].swaps, all[0].worst_cost_share), (1, 2, 2, Some(0.03)));
+        assert_eq!((all[1].matched, all[1].pairs, all[1].means_matched, all[1].worst_cost_share), (1, 1, None, None));
+        // Two seeds of one pair.
+        let again = Row { seed: Some(2), ..rows[0].clone() };
+        let all = methods(&[rows[0].clone(), again], &rows[..1]);
+        assert_eq!((all[0].matched, all[0].pairs, all[0].swaps, all[0].means_matched), (2, 1, 2, Some(1)));
     }
 }

@@ -122,7 +122,7 @@ pub struct Order<'a> {
 }
 
 impl Workshop<'_> {
-    /// A context for the unit `name`, with its own seed.
+    /// A context for whatever goes by `name`, with its own seed.
     pub fn context(&self, name: &str) -> Context {
         Context {
             model: name.to_string(),
@@ -135,9 +135,18 @@ impl Workshop<'_> {
         }
     }
 
+    /// The context that `order` is made in: an oracle's seed is that of the oracles.
+    fn context_for(&self, order: &Order<'_>) -> Context {
+        let ctx = self.context(&order.name);
+        match order.kind {
+            ModelKind::Oracle => Context { seed: rng::derive_seed(self.config.oracle_seed(), &order.name, 0), ..ctx },
+            _ => ctx,
+        }
+    }
+
     /// The unit's model: from its checkpoint in the run or, an original or an oracle, in the store; else by `work`.
     pub fn make(&self, order: Order<'_>, work: impl FnOnce(&mut Context) -> Result<Classifier>) -> Result<Made> {
-        let mut ctx = self.context(&order.name);
+        let mut ctx = self.context_for(&order);
         let class_names = self.class_names(&order.map);
         let spec = self.spec(&order, &ctx, &class_names)?;
         let json = serde_json::to_string(&spec).map_err(|e| Error::failed("unit", e.to_string(), "report this as a bug"))?;

@@ -38,9 +38,46 @@ fn a_study_swaps_its_pairs_and_sums_them_up() {
 }
 
 #[test]
+fn several_seeds_are_judged_by_the_same_oracles_and_so_is_their_mean() {
+    let bench = Bench::new();
+    let line = "study --data blobs --pairs 1 --seed 4 --oracles 3 --methods finetune --out out --threads 2";
+    bench.unlearn(line).ok();
+    // A study of one seed goes on to two.
+    let report = bench.unlearn(&format!("{line} --seeds 2 --resume --json")).json();
+    let rows = report["rows"].as_array().unwrap();
+    let means = report["means"].as_array().unwrap();
+    assert_eq!(rows.len(), 2 * means.len());
+    let run = |seed: u64| rows.iter().find(|r| r["seed"] == seed).unwrap()["run"].as_str().unwrap().to_string();
+    assert_eq!(run(5), format!("{}-seed-5", run(4)));
+    let model = |seed: u64, name: &str| bench.read(&format!("out/{}/models/{name}.safetensors", run(seed)));
+    assert!(model(4, "oracle-2") == model(5, "oracle-2"), "one band of oracles");
+    assert!(model(4, "original") != model(5, "original") && model(4, "finetune") != model(5, "finetune"), "each its own original and swap");
+
+    let scores = |path: String| serde_json::from_slice::<serde_json::Value>(&bench.read(&path)).unwrap();
+    let value = |scores: &serde_json::Value| {
+        let of = |s: &&serde_json::Value| s["model"] == "finetune" && s["audit"] == "accuracy" && s["metric"] == "new_test";
+        scores["scores"].as_array().unwrap().iter().find(of).unwrap()["value"].as_f64().unwrap()
+    };
+    let one_by_one = [4, 5].map(|seed| value(&scores(format!("out/{}/scores.json", run(seed)))));
+    let mean = value(&scores(format!("out/{}.json", means[0]["run"].as_str().unwrap())));
+    assert!((mean - (one_by_one[0] + one_by_one[1]) / 2.0).abs() < 1e-12, "{one_by_one:?} {mean}");
+    assert_eq!(report["methods"][0]["swaps"], 2);
+    let table = String::from_utf8(bench.read("out/study.md")).unwrap();
+    assert!(table.contains("Means over the seeds") && table.contains(&run(5)), "{table}");
+
+    // Where nothing is to be kept elsewhere, the second seed still finds the first one's oracle.
+    bench.unlearn("study --data blobs --pairs 1 --seeds 2 --oracles 1 --methods finetune --out alone --threads 2 --store none").ok();
+    let kept =
+        std::fs::read_dir(bench.path("alone/store")).unwrap().filter(|e| e.as_ref().unwrap().path().extension().is_some_and(|x| x == "safetensors"));
+    assert_eq!(kept.count(), 3, "two originals and one oracle");
+}
+
+#[test]
 fn a_study_of_nothing_is_refused() {
     let bench = Bench::new();
     bench.unlearn("study --data blobs --pairs 0 --out out").refused(&["--pairs 0"]);
+    bench.unlearn("study --data blobs --seeds 0 --out out").refused(&["--seeds 0"]);
+    bench.unlearn("study --data blobs --seed 18446744073709551615 --seeds 2 --out out").refused(&["18446744073709551615", "smaller"]);
     bench.unlearn("study --data blobz --out out").refused(&["blobz"]);
     assert!(!bench.path("out").exists());
 }

@@ -15,6 +15,7 @@
 
 mod calibration;
 mod limits;
+mod mean;
 #[cfg(test)]
 mod tests;
 
@@ -23,9 +24,10 @@ use crate::summary::{Calibration, Family, FamilyVerdict, ModelKind, Score, Verdi
 
 use super::Measured;
 use calibration::Limits;
-use limits::{Judged, Pair};
+use limits::{ByFamily, Judged, Pair};
 
 pub use limits::CONFIDENCE;
+pub use mean::mean;
 
 /// Fewest oracles for a verdict.
 pub const MIN_ORACLES: usize = 3;
@@ -47,14 +49,11 @@ impl Figures {
     }
 }
 
-/// A model's rows.
-type Rows<'a> = Vec<(Score, &'a Measured)>;
-
 /// Every model's scores and verdict, in the order given, and how the verdicts' limits were set.
 pub fn judge(models: &[Figures]) -> (Vec<Score>, Vec<Verdict>, Option<Calibration>) {
     let oracles: Vec<&Figures> = models.iter().filter(|m| m.kind == ModelKind::Oracle).collect();
     let judges = |model: &Figures| -> Vec<&Figures> { oracles.iter().copied().filter(|o| o.model != model.model).collect() };
-    let rows: Vec<(&Figures, usize, Rows<'_>)> = models
+    let rows: Vec<(&Figures, usize, Vec<Score>)> = models
         .iter()
         .map(|model| {
             let judges = judges(model);
@@ -64,13 +63,14 @@ pub fn judge(models: &[Figures]) -> (Vec<Score>, Vec<Verdict>, Option<Calibratio
     let columns = rows.iter().map(|(_, _, rows)| judged(rows).len()).max().unwrap_or(0);
     let calibrated = (oracles.len() >= MIN_ORACLES && columns > 0).then(|| Limits::calibrated(&oracles, columns));
     let limits = calibrated.as_ref().map(|(limits, _)| limits);
-    let verdicts = rows.iter().map(|(model, judges, rows)| verdict(model, rows, limits.map(|l| (l, *judges)))).collect();
-    (rows.into_iter().flat_map(|(_, _, rows)| rows).map(|(s, _)| s).collect(), verdicts, calibrated.map(|(_, c)| c))
+    let allowed = |rows: &[Score], judges| limits.map(|l| l.of(&judged(rows), judges)).unwrap_or_default();
+    let verdicts = rows.iter().map(|(model, judges, rows)| verdict(&model.model, model.kind, rows, &allowed(rows, *judges))).collect();
+    (rows.into_iter().flat_map(|(_, _, rows)| rows).collect(), verdicts, calibrated.map(|(_, c)| c))
 }
 
 /// `model`'s figures beside those of `judges`.
-fn rows<'a>(model: &'a Figures, judges: &[&Figures]) -> Rows<'a> {
-    model.figures.iter().map(|(audit, m)| (score(model, audit, m, judges), m)).collect()
+fn rows(model: &Figures, judges: &[&Figures]) -> Vec<Score> {
+    model.figures.iter().map(|(audit, m)| score(model, audit, m, judges)).collect()
 }
 
 /// The judged ones of `model`'s figures beside those of `judges`.
@@ -78,10 +78,10 @@ fn judged_figures(model: &Figures, judges: &[&Figures]) -> Vec<Judged> {
     judged(&rows(model, judges))
 }
 
-fn judged(rows: &[(Score, &Measured)]) -> Vec<Judged> {
-    let judged = rows.iter().filter(|(s, _)| s.within.is_some());
+fn judged(rows: &[Score]) -> Vec<Judged> {
+    let judged = rows.iter().filter(|s| s.within.is_some());
     judged
-        .map(|(s, _)| Judged {
+        .map(|s| Judged {
             family: family(s),
             gap: s.gap.map_or(f64::INFINITY, f64::abs),
             spread: s.oracle_sd.unwrap_or(0.0) * (1.0 + 1.0 / s.oracles.max(1) as f64).sqrt(),
@@ -120,6 +120,7 @@ fn score(model: &Figures, audit: &'static str, m: &Measured, judges: &[&Figures]
         within: None,
         tolerance: m.tolerance,
         family: m.family,
+        shows_old_class: m.shows_old_class,
     };
     score.within = match (gap, sd, m.tolerance) {
         (Some(gap), Some(_), Some(_)) => Some(gap.abs() <= score.half_band()),
@@ -129,24 +130,23 @@ fn score(model: &Figures, audit: &'static str, m: &Measured, judges: &[&Figures]
     score
 }
 
-fn verdict(model: &Figures, rows: &[(Score, &Measured)], limits: Option<(&Limits, usize)>) -> Verdict {
-    let judged_rows: Vec<&(Score, &Measured)> = rows.iter().filter(|(s, _)| s.within.is_some()).collect();
+/// What `rows`, the figures of `model`, say of it; families without `allowed` limits say nothing.
+fn verdict(model: &str, kind: ModelKind, rows: &[Score], allowed: &ByFamily) -> Verdict {
+    let judged_rows: Vec<&Score> = rows.iter().filter(|s| s.within.is_some()).collect();
     let distance = |s: &Score| s.distance().unwrap_or(0.0);
-    let mut outside: Vec<&(Score, &Measured)> = judged_rows.iter().copied().filter(|(s, _)| s.within == Some(false)).collect();
-    outside.sort_by(|a, b| distance(&b.0).total_cmp(&distance(&a.0)));
-    let figures = judged(rows);
-    let found = limits::statistics(&figures);
-    let allowed = limits.map(|(limits, judges)| limits.of(&figures, judges)).unwrap_or_default();
+    let mut outside: Vec<&Score> = judged_rows.iter().copied().filter(|s| s.within == Some(false)).collect();
+    outside.sort_by(|a, b| distance(b).total_cmp(&distance(a)));
+    let found = limits::statistics(&judged(rows));
     let mut families = Vec::new();
     // Bands above (or, negative, below) the oracles of what shows the old class, over the families that are beyond a limit.
     let mut direction = 0.0;
     let mut shown_outside = false;
     let mut worst_family: Option<(Family, f64)> = None;
-    for (of, limit) in &allowed {
+    for (of, limit) in allowed {
         let Some(found) = found.get(of) else { continue };
         let over = found.over(*limit);
-        let mine: Vec<&(Score, &Measured)> = judged_rows.iter().copied().filter(|(s, _)| family(s) == *of).collect();
-        let showing: Vec<f64> = outside.iter().filter(|(s, m)| family(s) == *of && m.shows_old_class).filter_map(|(s, _)| signed(s)).collect();
+        let mine: Vec<&Score> = judged_rows.iter().copied().filter(|s| family(s) == *of).collect();
+        let showing: Vec<f64> = outside.iter().filter(|s| family(s) == *of && s.shows_old_class).filter_map(|s| signed(s)).collect();
         let sum: f64 = showing.iter().sum();
         if over > 1.0 {
             direction += sum;
@@ -165,12 +165,12 @@ fn verdict(model: &Figures, rows: &[(Score, &Measured)], limits: Option<(&Limits
         _ => "over-erased",
     };
     Verdict {
-        model: model.model.clone(),
-        kind: model.kind,
+        model: model.to_string(),
+        kind,
         audits_within: judged_rows.len() - outside.len(),
         audits_total: judged_rows.len(),
         verdict: word.to_string(),
-        failing: outside.iter().map(|(s, _)| s.label()).collect(),
+        failing: outside.iter().map(|s| s.label()).collect(),
         families,
         worst_family: worst_family.map(|(f, _)| f),
     }
@@ -182,14 +182,14 @@ fn signed(score: &Score) -> Option<f64> {
     score.gap.map(|gap| bands * gap.signum())
 }
 
-fn family_verdict(family: Family, rows: &[&(Score, &Measured)], found: Pair, limit: Pair, direction: Option<f64>) -> FamilyVerdict {
-    let worst = rows.iter().filter_map(|(s, _)| Some((s, s.distance()?))).fold(None, |worst: Option<(&Score, f64)>, (s, d)| match worst {
+fn family_verdict(family: Family, rows: &[&Score], found: Pair, limit: Pair, direction: Option<f64>) -> FamilyVerdict {
+    let worst = rows.iter().filter_map(|s| Some((*s, s.distance()?))).fold(None, |worst: Option<(&Score, f64)>, (s, d)| match worst {
         Some((_, most)) if most >= d => worst,
         _ => Some((s, d)),
     });
     FamilyVerdict {
         family,
-        within: rows.iter().filter(|(s, _)| s.within == Some(true)).count(),
+        within: rows.iter().filter(|s| s.within == Some(true)).count(),
         total: rows.len(),
         matched: found.over(limit) <= 1.0,
         excess: found.excess,

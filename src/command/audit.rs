@@ -39,7 +39,7 @@ fn again(run: &Run, dir: Option<&Path>, json: bool, output: &Output) -> Result<(
     }
     let before = ClassMap::new(config.classes.iter().map(|c| ClassId(*c)).collect())?;
     let swap = Swap { forget: ClassId(config.forget), learn: config.learn.map(ClassId) };
-    let task = SwapTask::new(&dataset, &before, swap)?.scarce(config.scarcity(), config.seed)?;
+    let task = SwapTask::new(&dataset, &before, swap)?.scarce(config.scarcity(), config.oracle_seed())?;
     let known = run.summary()?.scores;
     let mut models = Vec::new();
     for v in &known.verdict {
@@ -128,6 +128,7 @@ fn from_files(args: &AuditArgs, json: bool, output: &Output) -> Result<()> {
         version: env!("CARGO_PKG_VERSION").into(),
         commit: env!("UNLEARN_COMMIT").into(),
         seed: 0,
+        oracle_seed: None,
         device: "cpu".into(),
         data: dataset.name.clone(),
         data_sha256: dataset.fingerprint(),

@@ -66,13 +66,13 @@ fn task(settings: &Settings, dataset: &Dataset, given: Option<&checkpoint::Metad
     }
     let before = match (given, &settings.classes) {
         (Some(metadata), _) => metadata.classes()?,
-        (None, Some(list)) => classes::parse_classes(list, dataset, settings.seed.unwrap_or(0))?,
+        (None, Some(list)) => classes::parse_classes(list, dataset, settings.oracle_seed())?,
         (None, None) => {
             let all = (0..dataset.class_names.len() as u16).map(unlearn::data::ClassId);
             ClassMap::new(all.filter(|c| Some(*c) != learn).collect())?
         }
     };
-    SwapTask::new(dataset, &before, Swap { forget, learn })?.scarce(settings.scarcity(), settings.seed.unwrap_or(0))
+    SwapTask::new(dataset, &before, Swap { forget, learn })?.scarce(settings.scarcity(), settings.oracle_seed())
 }
 
 /// The resolved configuration.
@@ -92,6 +92,7 @@ fn config(settings: &Settings, device: String, dataset: &Dataset, task: &SwapTas
         version: env!("CARGO_PKG_VERSION").into(),
         commit: env!("UNLEARN_COMMIT").into(),
         seed: settings.seed.unwrap_or(0),
+        oracle_seed: settings.oracle_seed.filter(|s| *s != settings.seed.unwrap_or(0)),
         device,
         data: dataset.name.clone(),
         data_sha256: dataset.fingerprint(),

@@ -1,14 +1,16 @@
 //! `unlearn study`: random pairs, default settings, one table.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+use unlearn::audit::verdict;
 use unlearn::config::Settings;
 use unlearn::data::{ClassMap, Dataset, data_dir};
 use unlearn::error::{Error, Result};
 use unlearn::output::Output;
 use unlearn::study::{self, MethodSummary, Report, Row};
-use unlearn::summary::{ModelKind, Summary};
-use unlearn::{files, report as page};
+use unlearn::summary::{ModelKind, Scores, Summary};
+use unlearn::{files, report as page, store};
 
 use super::{print_json, save, swap, use_threads};
 use crate::cli::{StudyArgs, SwapArgs};
@@ -17,44 +19,137 @@ use crate::cli::{StudyArgs, SwapArgs};
 const CONTROLS: [&str; 2] = ["logit-mask", "head-distil"];
 
 pub fn study(args: StudyArgs, json: bool, output: &Output) -> Result<()> {
-    if args.pairs == 0 {
-        return Err(Error::input("--pairs 0", "nothing would be swapped", "use 1 or more"));
+    for (flag, count) in [("--pairs", args.pairs), ("--seeds", args.seeds)] {
+        if count == 0 {
+            return Err(Error::input(format!("{flag} 0"), "nothing would be swapped", "use 1 or more"));
+        }
     }
+    let last = args.seed.checked_add(args.seeds as u64 - 1);
+    let last = last.ok_or_else(|| Error::input(format!("--seed {}", args.seed), "there are not as many seeds from there", "use a smaller one"))?;
     if args.out.exists() && !args.resume {
         let what = "exists already; nothing in it was touched";
         return Err(Error::input(format!("--out {}", args.out.display()), what, "name a new directory, or go on with --resume"));
     }
     use_threads(args.threads)?;
     let dataset = Dataset::load(&args.data, &data_dir(args.data_dir.as_deref()))?;
-    let mut rows: Vec<Row> = Vec::new();
-    let mut runs: Vec<(String, Summary)> = Vec::new();
+    let mut found = Found::default();
+    let mut report = None;
     for index in 0..args.pairs {
         let (name, settings) = settings(&args, &dataset, index)?;
         let epochs = settings.training()?.epochs;
-        output.status(&format!("{name}: pair {} of {}", index + 1, args.pairs));
-        let out = args.out.join(&name);
-        let resume = out.exists();
-        let (run, evidence) = swap::run(SwapArgs { config: None, out, resume, model: None, settings }, output)?;
-        let summary = save(&run, &evidence)?;
-        rows.extend(study::rows(&name, &summary.scores, epochs));
-        runs.push((name, summary));
+        for seed in args.seed..=last {
+            let (name, settings) = with_seed(&name, settings.clone(), seed, args.seed);
+            output.status(&format!("{name}: pair {} of {}", index + 1, args.pairs));
+            let out = args.out.join(&name);
+            let resume = out.exists();
+            let (run, evidence) = swap::run(SwapArgs { config: None, out, resume, model: None, settings }, output)?;
+            let summary = save(&run, &evidence)?;
+            found.rows.extend(study::rows(&name, Some(seed), &summary.scores, epochs));
+            found.runs.push((name, summary));
+        }
+        if args.seeds > 1 {
+            found.add_mean(&format!("{name}-mean"), args.seeds, epochs);
+        }
         // After every pair, so that what is done can be read while the rest goes on.
+        report = Some(found.write(&args, &dataset)?);
+    }
+    match report {
+        Some(report) if json => print_json(&report, output),
+        _ => {
+            output.result(&found.table());
+            output.result(&format!("Study: {}  Scores: {}/*/scores.json", args.out.join("study.json").display(), args.out.display()));
+            Ok(())
+        }
+    }
+}
+
+/// What the pairs so far have shown.
+#[derive(Default)]
+struct Found {
+    rows: Vec<Row>,
+    runs: Vec<(String, Summary)>,
+    mean_rows: Vec<Row>,
+    means: Vec<(String, Summary)>,
+}
+
+impl Found {
+    /// Adds the mean over the last `seeds` runs, all of one pair.
+    fn add_mean(&mut self, name: &str, seeds: usize, epochs: usize) {
+        let runs = &self.runs[self.runs.len() - seeds..];
+        let scores: Vec<(&str, &Scores)> = runs.iter().map(|(name, summary)| (name.as_str(), &summary.scores)).collect();
+        if let Some(scores) = verdict::mean(&scores) {
+            self.mean_rows.extend(study::rows(name, None, &scores, epochs));
+            let summary = Summary { scores, ..runs[0].1.clone() };
+            self.means.push((name.to_string(), summary));
+        }
+    }
+
+    fn methods(&self) -> Vec<MethodSummary> {
+        study::methods(&self.rows, &self.mean_rows)
+    }
+
+    /// The methods over all pairs, the means over seeds, then every run.
+    fn table(&self) -> String {
+        let percent = |share: Option<f64>| share.map_or("–".to_string(), |s| format!("{:.1} %", 100.0 * s));
+        let several = !self.means.is_empty();
+        let (heading, rule) = if several { (" pairs matched in the mean ↑ |", " ---: |") } else { ("", "") };
+        let mut text = format!(
+            "| method | matched ↑ |{heading} worst cost, % of a retraining’s time ↓ | worst cost, % of its passes ↓ |\n\
+             | --- | ---: |{rule} ---: | ---: |\n"
+        );
+        for m in self.methods() {
+            let note = if m.kind == ModelKind::Control { " (negative control: must fail)" } else { "" };
+            let means = m.means_matched.map_or(String::new(), |n| format!(" {n} of {} |", m.pairs));
+            let (time, passes) = (percent(m.worst_cost_share), percent(m.worst_passes_share));
+            text += &format!("| {}{note} | {} of {} |{means} {time} | {passes} |\n", m.method, m.matched, m.swaps);
+        }
+        if several {
+            text += &format!("\nMeans over the seeds:\n\n{}\nEvery run:\n", page::compare(&self.means));
+        }
+        format!("{text}\n{}", page::compare(&self.runs))
+    }
+
+    /// Writes it all down and gives what `study.json` holds.
+    fn write(&self, args: &StudyArgs, dataset: &Dataset) -> Result<Report> {
         let report = Report {
             format: study::FORMAT,
             dataset: dataset.name.clone(),
             seed: args.seed,
+            seeds: args.seeds,
             oracles: args.oracles,
-            methods: study::methods(&rows),
-            rows: rows.clone(),
+            methods: self.methods(),
+            rows: self.rows.clone(),
+            means: self.mean_rows.clone(),
         };
-        write(&args.out, &report, &runs)?;
-        if json && index + 1 == args.pairs {
-            return print_json(&report, output);
+        for (name, mean) in &self.means {
+            write_json(&args.out.join(format!("{name}.json")), &mean.scores)?;
         }
+        write_json(&args.out.join("study.json"), &report)?;
+        files::write_bytes(&args.out.join("study.md"), self.table().as_bytes())?;
+        Ok(report)
     }
-    output.result(&table(&study::methods(&rows), &runs));
-    output.result(&format!("Study: {}  Scores: {}/*/scores.json", args.out.join("study.json").display(), args.out.display()));
-    Ok(())
+}
+
+fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
+    let at = path.display().to_string();
+    let mut text = serde_json::to_string_pretty(value).map_err(|e| Error::failed(at, e.to_string(), "report this as a bug"))?;
+    text.push('\n');
+    files::write_bytes(path, text.as_bytes())
+}
+
+/// The store of every swap. Further seeds are judged by the first one's oracles, so they are kept inside the study where they are to be kept
+/// nowhere else.
+fn shared_store(args: &StudyArgs) -> Option<PathBuf> {
+    match &args.store {
+        Some(path) if args.seeds > 1 && path == Path::new(store::NONE) => Some(args.out.join("store")),
+        given => given.clone(),
+    }
+}
+
+/// Name of the run and settings of a pair's swap with `seed`; the first one's oracles judge all.
+fn with_seed(name: &str, settings: Settings, seed: u64, first: u64) -> (String, Settings) {
+    let name = if seed == first { name.to_string() } else { format!("{name}-seed-{seed}") };
+    (name, Settings { seed: Some(seed), oracle_seed: Some(first), ..settings })
 }
 
 /// Name of the run and settings of pair `index`.
@@ -73,32 +168,10 @@ fn settings(args: &StudyArgs, dataset: &Dataset, index: usize) -> Result<(String
         classes: Some(numbers(&pair.before)),
         forget: Some(forget.to_string()),
         learn,
-        seed: Some(args.seed),
         oracles: Some(args.oracles),
         methods: Some(methods),
-        store: args.store.clone(),
+        store: shared_store(args),
         ..study::recipe(dataset, images)
     };
     Ok((name, settings))
-}
-
-fn write(out: &Path, report: &Report, runs: &[(String, Summary)]) -> Result<()> {
-    let mut text = serde_json::to_string_pretty(report).map_err(|e| Error::failed("study.json", e.to_string(), "report this as a bug"))?;
-    text.push('\n');
-    files::write_bytes(&out.join("study.json"), text.as_bytes())?;
-    files::write_bytes(&out.join("study.md"), table(&report.methods, runs).as_bytes())
-}
-
-/// The methods over all pairs, then every pair.
-fn table(methods: &[MethodSummary], runs: &[(String, Summary)]) -> String {
-    let percent = |share: Option<f64>| share.map_or("–".to_string(), |s| format!("{:.1} %", 100.0 * s));
-    let mut text = String::from(
-        "| method | matched ↑ | worst cost, % of a retraining’s time ↓ | worst cost, % of its passes ↓ |\n| --- | ---: | ---: | ---: |\n",
-    );
-    for m in methods {
-        let note = if m.kind == ModelKind::Control { " (negative control: must fail)" } else { "" };
-        text +=
-            &format!("| {}{note} | {} of {} | {} | {} |\n", m.method, m.matched, m.pairs, percent(m.worst_cost_share), percent(m.worst_passes_share));
-    }
-    format!("{text}\n{}", page::compare(runs))
 }

@@ -32,8 +32,8 @@ pub fn compare(runs: &[(String, Summary)]) -> String {
         }
         match summary.scores.warnings.len() {
             0 => {}
-            1 => warnings += &format!("Warning of {run}: its report begins with 1 warning.\n"),
-            n => warnings += &format!("Warning of {run}: its report begins with {n} warnings.\n"),
+            1 => warnings += &format!("Warning of {run}: its scores carry 1 warning.\n"),
+            n => warnings += &format!("Warning of {run}: its scores carry {n} warnings.\n"),
         }
     }
     let mut out = table(&heading, &rows, 4);

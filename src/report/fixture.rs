@@ -219,6 +219,7 @@ fn scores_of(model: &Made) -> Vec<Score> {
                 within: defined(mean).map(|_| gap.abs() <= f64::max(tolerance, 2.0 * figure.sd * (1.0f64 + 1.0 / 3.0).sqrt())),
                 tolerance: Some(tolerance),
                 family: Some(family_of(figure.audit)),
+                shows_old_class: false,
             });
         }
     }

@@ -40,6 +40,9 @@ pub struct Score {
     /// What it speaks of; absent in files of versions before 0.2.
     #[serde(default)]
     pub family: Option<Family>,
+    /// Whether more of it shows more of the old class: such figures tell under-erased from over-erased.
+    #[serde(default)]
+    pub shows_old_class: bool,
 }
 
 impl Score {

@@ -232,7 +232,7 @@ fn share_outside(reference: Reference, figure: impl Fn(&[f64], &[&[f64]]) -> f64
         };
         let all: Vec<Figures> = (0..4).map(made).collect();
         let judges: Vec<&Figures> = all[..3].iter().collect();
-        rows(&all[3], &judges)[0].0.within == Some(false)
+        rows(&all[3], &judges)[0].within == Some(false)
     };
     (0..trials).filter(|t| outside(*t)).count() as f64 / f64::from(trials as u32)
 }
