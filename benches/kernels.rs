@@ -3,28 +3,18 @@
 //!
 //! Throughput counts multiply-adds as "elements": half the floating-point operations.
 
+mod common;
+
 use std::hint::black_box;
 use std::time::Duration;
 
-use burn::tensor::module::conv2d;
-use burn::tensor::ops::ConvOptions;
-use burn::tensor::{Device, Tensor, TensorData};
+use common::conv::Conv;
 use criterion::{BatchSize, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
-use unlearn::kernels::conv::{Geometry, Tail, conv_tail};
 use unlearn::kernels::memory::keep_freed;
 
 // The program's own.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-struct Conv {
-    batch: usize,
-    channels: [usize; 2],
-    side: usize,
-    kernel: usize,
-    stride: usize,
-    groups: usize,
-}
 
 /// Batch, channels in and out, height and width, kernel, stride, groups.
 const CONVS: [(usize, [usize; 2], usize, usize, usize, usize); 12] = [
@@ -42,50 +32,30 @@ const CONVS: [(usize, [usize; 2], usize, usize, usize, usize); 12] = [
     (1, [16, 16], 32, 3, 1, 1),
 ];
 
-impl Conv {
-    fn name(&self) -> String {
-        let Self { batch, channels: [from, to], side, kernel, stride, groups } = self;
-        format!("{batch}x{from}x{side}x{side} to {to}, {kernel}x{kernel} stride {stride} groups {groups}")
-    }
-
-    fn output(&self) -> usize {
-        (self.side - 1) / self.stride + 1
-    }
-
-    fn multiply_adds(&self) -> u64 {
-        let [from, to] = self.channels;
-        (self.batch * to * from / self.groups * self.kernel.pow(2) * self.output().pow(2)) as u64
-    }
-
-    fn run(&self, x: &Tensor<4>, weights: &Tensor<4>, ours: bool) -> Tensor<4> {
-        let (x, weights, padding) = (x.clone(), weights.clone(), self.kernel / 2);
-        if ours {
-            conv_tail(x, weights, None, Geometry { stride: self.stride, padding, groups: self.groups }, Tail::None)
-        } else {
-            conv2d(x, weights, None, ConvOptions::new([self.stride; 2], [padding; 2], [1, 1], self.groups))
-        }
-    }
+fn name(conv: &Conv) -> String {
+    let Conv { batch, channels: [from, to], side, kernel, stride, groups } = conv;
+    format!("{batch}x{from}x{side}x{side} to {to}, {kernel}x{kernel} stride {stride} groups {groups}")
 }
 
-fn numbers(shape: [usize; 4]) -> Tensor<4> {
-    let values: Vec<f32> = (0..shape.iter().product::<usize>() as u64).map(|i| (i * 2_654_435_761 % 1000) as f32 / 500.0 - 1.0).collect();
-    Tensor::from_data(TensorData::new(values, shape), &Device::flex().autodiff())
+fn multiply_adds(conv: &Conv) -> u64 {
+    let ([from, to], output) = (conv.channels, (conv.side - 1) / conv.stride + 1);
+    (conv.batch * to * from / conv.groups * conv.kernel.pow(2) * output.pow(2)) as u64
 }
 
 fn convolutions(c: &mut Criterion) {
     keep_freed(); // as the program does
     for (batch, channels, side, kernel, stride, groups) in CONVS {
         let conv = Conv { batch, channels, side, kernel, stride, groups };
-        let x = numbers([batch, channels[0], side, side]).require_grad();
-        let weights = numbers([channels[1], channels[0] / groups, kernel, kernel]).require_grad();
-        let mut group = c.benchmark_group(conv.name());
+        // Each side's own layout, as it stands within a network.
+        let (x, weights) = ([false, true].map(|last| conv.images(last)), conv.weights());
+        let mut group = c.benchmark_group(name(&conv));
         group.sample_size(10).sampling_mode(SamplingMode::Flat).warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(1));
         for (name, ours) in [("ours", true), ("burn", false)] {
-            group.throughput(Throughput::Elements(conv.multiply_adds()));
-            group.bench_function(format!("forward {name}"), |b| b.iter(|| black_box(conv.run(&x, &weights, ours))));
-            group.throughput(Throughput::Elements(2 * conv.multiply_adds()));
+            group.throughput(Throughput::Elements(multiply_adds(&conv)));
+            group.bench_function(format!("forward {name}"), |b| b.iter(|| black_box(conv.run(&x[usize::from(ours)], &weights, ours))));
+            group.throughput(Throughput::Elements(2 * multiply_adds(&conv)));
             group.bench_function(format!("backward {name}"), |b| {
-                b.iter_batched(|| conv.run(&x, &weights, ours).sum(), |y| black_box(y.backward()), BatchSize::PerIteration);
+                b.iter_batched(|| conv.run(&x[usize::from(ours)], &weights, ours).sum(), |y| black_box(y.backward()), BatchSize::PerIteration);
             });
         }
         group.finish();

@@ -1,7 +1,10 @@
 //! What the benchmarks measure: steps of training and inference through the crate's own path, on made-up images in memory.
 //!
-//! Shared by `engine.rs` and by `peers/workload.rs`, whose PyTorch side (`peers/peer.py`) makes the same numbers and takes the same steps.
-#![allow(dead_code)] // each of the two uses a part
+//! Shared by `engine.rs`, `kernels.rs` and by `peers/workload.rs`, whose PyTorch side (`peers/peer.py`) makes the same numbers and takes the
+//! same steps.
+#![allow(dead_code)] // each of them uses a part
+
+pub mod conv;
 
 use burn::nn::{Initializer, Linear, LinearConfig};
 use burn::optim::GradientsParams;

@@ -6,14 +6,10 @@ use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
-use burn::tensor::module::conv2d;
-use burn::tensor::ops::ConvOptions;
-use burn::tensor::{Device, Tensor, TensorData};
-use unlearn::kernels::conv::{Geometry, Tail, conv_tail};
 use unlearn::model::arch::ARCHITECTURES;
 use unlearn::model::tensors::floats;
 
-use crate::common::{self, Load};
+use crate::common::{self, Load, conv::Conv};
 
 /// Turns of each side; its fastest counts.
 const TURNS: usize = 5;
@@ -69,13 +65,13 @@ pub fn check() -> anyhow::Result<ExitCode> {
         }
         println!("{row}");
     }
-    convolutions();
+    print_convolutions();
     Ok(if least > SLOWER { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Prints how single convolutions compare, by batch and kernel.
-fn convolutions() {
-    let found: Vec<(Conv, [f64; 2])> = Conv::all().into_iter().map(|conv| (conv, conv.against_burn())).collect();
+fn print_convolutions() {
+    let found: Vec<(Conv, [f64; 2])> = convolutions().into_iter().map(|conv| (conv, convolution(&conv))).collect();
     println!("\nsingle convolutions, time of burn's / ours: least, median and how many are slower\n");
     println!("| batch | kernel | convolutions | forward | slower | forward and backward | slower |");
     println!("| ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
@@ -114,57 +110,34 @@ fn network(arch: &str, batch: usize, infer: bool) -> anyhow::Result<f64> {
     Ok(best[0] / best[1])
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Conv {
-    batch: usize,
-    channels: [usize; 2],
-    side: usize,
-    kernel: usize,
-    stride: usize,
-}
-
-impl Conv {
-    fn all() -> Vec<Self> {
-        let mut all = Vec::new();
-        for batch in CONV_BATCHES {
-            for channels in [[1, 8], [3, 16], [13, 7], [16, 16], [33, 40], [64, 64], [100, 120], [256, 256]] {
-                for (kernel, stride) in [(1, 1), (3, 1), (3, 2), (5, 1), (7, 2)] {
-                    for side in [7, 16, 28] {
-                        all.push(Self { batch, channels, side, kernel, stride });
-                    }
+/// What is tried of single convolutions.
+fn convolutions() -> Vec<Conv> {
+    let mut all = Vec::new();
+    for batch in CONV_BATCHES {
+        for channels in [[1, 8], [3, 16], [13, 7], [16, 16], [33, 40], [64, 64], [100, 120], [256, 256]] {
+            for (kernel, stride) in [(1, 1), (3, 1), (3, 2), (5, 1), (7, 2)] {
+                for side in [7, 16, 28] {
+                    all.push(Conv { batch, channels, side, kernel, stride, groups: 1 });
                 }
             }
         }
-        all
     }
+    all
+}
 
-    fn run(&self, x: &Tensor<4>, weights: &Tensor<4>, ours: bool) -> Tensor<4> {
-        let (x, weights, padding) = (x.clone(), weights.clone(), self.kernel / 2);
-        if ours {
-            conv_tail(x, weights, None, Geometry { stride: self.stride, padding, groups: 1 }, Tail::None)
-        } else {
-            conv2d(x, weights, None, ConvOptions::new([self.stride; 2], [padding; 2], [1, 1], 1))
-        }
-    }
-
-    /// How many times faster ours are forward, and forward and backward.
-    fn against_burn(&self) -> [f64; 2] {
-        let device = Device::flex().autodiff();
-        let tensor = |shape: [usize; 4]| Tensor::<4>::from_data(TensorData::new(common::numbers(shape.iter().product(), 0), shape), &device);
-        // Each side's own layout, as it stands within a network.
-        let plain = tensor([self.batch, self.channels[0], self.side, self.side]).require_grad();
-        let last = tensor([self.batch, self.side, self.side, self.channels[0]]).permute([0, 3, 1, 2]).require_grad();
-        let weights = tensor([self.channels[1], self.channels[0], self.kernel, self.kernel]).require_grad();
-        let time = |ours: bool, back: bool| {
-            fastest(CONV_SECONDS / 2.0, || {
-                let y = self.run(if ours { &last } else { &plain }, &weights, ours);
-                if back { drop(black_box(y.sum().backward())) } else { drop(black_box(y)) }
-            })
-        };
-        [false, true].map(|back| {
-            // A turn of each, twice.
-            let turns = [true, false, true, false].map(|ours| time(ours, back));
-            turns[1].min(turns[3]) / turns[0].min(turns[2])
+/// How many times faster ours are forward, and forward and backward.
+fn convolution(conv: &Conv) -> [f64; 2] {
+    // Each side's own layout, as it stands within a network.
+    let (x, weights) = ([false, true].map(|last| conv.images(last)), conv.weights());
+    let time = |ours: bool, back: bool| {
+        fastest(CONV_SECONDS / 2.0, || {
+            let y = conv.run(&x[usize::from(ours)], &weights, ours);
+            if back { drop(black_box(y.sum().backward())) } else { drop(black_box(y)) }
         })
-    }
+    };
+    [false, true].map(|back| {
+        // A turn of each, twice.
+        let turns = [true, false, true, false].map(|ours| time(ours, back));
+        turns[1].min(turns[3]) / turns[0].min(turns[2])
+    })
 }
