@@ -158,6 +158,13 @@ fn every_method_under_every_audit_in_plain_unlearning() {
 }
 
 #[test]
+fn every_method_on_a_network_with_running_statistics() {
+    let dataset = blobs();
+    let task = task(&dataset, true);
+    every_method(&dataset, &task, &trained("original", "resnet20", &dataset, &task.before, 2));
+}
+
+#[test]
 fn a_method_reaches_exactly_the_sets_that_its_entry_names() {
     let task = task(&blobs(), true);
     for m in METHODS {

@@ -1,12 +1,19 @@
 //! Running statistics of given images: what a model with weights of its own making has to have before it can answer.
 
+use burn::module::RunningState;
 use burn::tensor::Tensor;
 
-use super::layers::NORM_MOMENTUM;
+use super::layers::{Layer, NORM_MOMENTUM};
 use super::tensors::is_statistic;
 use super::{Classifier, Cut};
 
 impl Classifier {
+    /// The classifier with running statistics that it shares with no clone.
+    pub(super) fn with_own_statistics(mut self) -> Self {
+        self.stages.iter_mut().for_each(|s| own_statistics(&mut s.layers));
+        self
+    }
+
     /// Whether it has running statistics.
     pub fn has_statistics(&self) -> bool {
         self.tensors().iter().any(|t| is_statistic(&t.name))
@@ -35,6 +42,22 @@ impl Classifier {
     }
 }
 
+fn own_statistics(layers: &mut [Layer]) {
+    for layer in layers {
+        match layer {
+            Layer::Norm(norm) => {
+                norm.running_mean = RunningState::new(norm.running_mean.value_sync());
+                norm.running_var = RunningState::new(norm.running_var.value_sync());
+            }
+            Layer::Residual(block) => {
+                own_statistics(&mut block.body);
+                own_statistics(&mut block.shortcut);
+            }
+            Layer::Conv(_) | Layer::Relu(_) | Layer::MaxPool(_) | Layer::GlobalAvgPool(_) | Layer::Flatten(_) | Layer::Linear(_) => {}
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use burn::tensor::{Device, TensorData};
@@ -59,5 +82,18 @@ mod tests {
         let mean = |net: &Classifier| net.tensors().into_iter().find(|t| t.name == "stem.1.running_mean").expect("a statistic").values;
         assert!(mean(&net).iter().all(|v| *v == 0.0) && mean(&once).iter().any(|v| v.abs() > 1e-3));
         assert_eq!(net.clone().with_statistics_of([]).hash(), before);
+    }
+
+    /// burn's running statistics are shared by clones: a top drawn afresh for a new model once took its statistics from the original.
+    #[test]
+    fn what_is_written_into_a_clone_stays_there() {
+        let device = Device::flex();
+        let images =
+            Tensor::<4>::from_data(TensorData::new((0..4 * 64).map(|i| (i % 7) as f32 * 0.1).collect(), [4, 1, 8, 8]), &device.clone().autodiff());
+        let net = Classifier::new("resnet20", [1, 8, 8], 3, 1, &device).expect("a valid architecture").with_statistics_of([images]);
+        let before = net.hash();
+        let written = [net.clone().reset(2, |_| true), net.clone().rewrite(|_, shape, _| Some(vec![0.5; shape.iter().product()]))];
+        assert!(written.iter().all(|other| other.hash() != before));
+        assert_eq!(net.hash(), before);
     }
 }

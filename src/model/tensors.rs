@@ -165,10 +165,11 @@ impl Classifier {
         self.rewrite(|name, _shape, _current| change.get(name).cloned())
     }
 
-    /// The classifier with `change(name, shape, current values)` in place of every tensor for which it gives some.
+    /// The classifier with `change(name, shape, current values)` in place of every tensor for which it gives some. Clones of it keep theirs,
+    /// running statistics too, which burn's [`Module::map`] would change for all clones at once.
     pub fn rewrite(self, change: impl FnMut(&str, &[usize], &mut dyn FnMut() -> Vec<f32>) -> Option<Vec<f32>>) -> Self {
         let spec = self.spec.clone();
-        self.map(&mut Writer { path: Path::default(), spec: &spec, change })
+        self.with_own_statistics().map(&mut Writer { path: Path::default(), spec: &spec, change })
     }
 
     /// The classifier with the tensors that `choose` names drawn afresh (see [`Classifier::new`]) and their statistics at mean 0, variance 1.
