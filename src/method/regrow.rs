@@ -3,9 +3,9 @@
 //! 1. **Cut.** Below the cut stays the original's trunk; the stages above it and the head are drawn afresh.
 //! 2. **Cache.** The trunk's activations of a share of the retain set, augmented once, and of several augmented copies of the learn set are
 //!    computed and kept.
-//! 3. **Regrow.** The top is trained on them with cross-entropy towards the classes after the swap, with the original training's optimiser,
-//!    rate and batch, the rate falling along a cosine. It never meets an old-class sample, nor a soft label from a model that did: above the
-//!    cut the result is what retraining would make of this trunk.
+//! 3. **Regrow.** The top is trained on them with cross-entropy towards the classes after the swap, with the original training's optimiser
+//!    and rate, which falls along a cosine, in batches of half the size. It never meets an old-class sample, nor a soft label from a model
+//!    that did: above the cut the result is what retraining would make of this trunk.
 //! 4. **Sharpen.** Networks grow surer the longer they train, and the top trained briefly: its logits are multiplied by the one number that
 //!    spreads them over retained samples as widely as the original's.
 //!
@@ -41,13 +41,15 @@ pub struct Regrow {
     /// How much of that the loss makes up for: with 1 classes are as likely as in the data, with 0 as in the cache. Between them, since a class
     /// that the trunk was not made for is found less often than it is there.
     pub adjustment: f64,
+    /// Batch, as a share of the original training's: smaller ones make more steps of the few samples that the budget allows.
+    pub batch: f64,
     /// Whether the logits are scaled to the spread of the original's.
     pub sharpen: bool,
 }
 
 impl Default for Regrow {
     fn default() -> Self {
-        Self { cut: "auto".into(), budget: 0.045, epochs: 2, learn_boost: 3.0, adjustment: 0.5, sharpen: true }
+        Self { cut: "auto".into(), budget: 0.045, epochs: 2, learn_boost: 3.0, adjustment: 0.5, batch: 0.5, sharpen: true }
     }
 }
 
@@ -130,7 +132,8 @@ impl Method for Regrow {
         in_range("regrow", "budget", self.budget, 1e-6..=10.0)?;
         in_range("regrow", "epochs", self.epochs as f64, 1.0..=1e4)?;
         in_range("regrow", "learn_boost", self.learn_boost, 1.0..=1e3)?;
-        in_range("regrow", "adjustment", self.adjustment, 0.0..=1.0)
+        in_range("regrow", "adjustment", self.adjustment, 0.0..=1.0)?;
+        in_range("regrow", "batch", self.batch, 1e-3..=100.0)
     }
 
     fn check_for(&self, model: &Classifier) -> Result<()> {
@@ -163,7 +166,8 @@ impl Method for Regrow {
         let (plan, measured) = self.plan(original.spec(), task, ctx.settings.epochs)?;
         let above = original.spec().share_above(cut);
         let cache = cache(&original, cut, task, plan, ctx)?;
-        let settings = TrainSettings { epochs: plan.epochs, schedule: Schedule::Cosine, ..ctx.settings.clone() };
+        let batch = ((ctx.settings.batch as f64 * self.batch).round() as usize).max(1);
+        let settings = TrainSettings { epochs: plan.epochs, batch, schedule: Schedule::Cosine, ..ctx.settings.clone() };
         // log of how much more often than in the data a class is met (Menon et al. 2021, arXiv 2007.07314, eq. 10)
         let mut offsets = vec![0f32; original.spec().slots];
         let new_slot = task.swap.learn.and_then(|c| task.working().slot(c));
