@@ -11,8 +11,8 @@ export UNLEARN_STORE=none # every time in the figures is taken in the run that s
 mkdir -p "$out"
 
 # 1. Pairs that nobody looked at, default settings, five seeds each; each study keeps its oracles in itself.
-$unlearn study --data emnist-derived47 --pairs 5 --seed 3 --seeds 5 --out "$out/emnist-seed-3" --resume --quiet
-$unlearn study --data mnist --pairs 2 --seed 3 --seeds 5 --out "$out/mnist-seed-3" --resume --quiet
+$unlearn study --config configs/study-emnist-derived47.toml --out "$out/emnist-seed-3" --resume --quiet
+$unlearn study --config configs/study-mnist.toml --out "$out/mnist-seed-3" --resume --quiet
 
 # 2. regrow's parameters one at a time, from one original, judged by the same oracles.
 ablation() { # DATA FORGET LEARN: of the run OUT/ablation/DATA

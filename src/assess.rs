@@ -11,7 +11,7 @@ use crate::model::Classifier;
 use crate::schedule::{Job, side_by_side};
 use crate::summary::{Content, Cost, Exhibit, ModelKind, ModelOutput, SCORES_FORMAT, SampleImages, Score, Scores, TaskInfo};
 
-pub use warnings::UNTRAINED;
+pub use warnings::{UNTRAINED, guesses};
 
 /// Test images of the old and of the new class that the report shows.
 const SAMPLES: usize = 4;
@@ -85,7 +85,7 @@ pub fn assess(models: &[Finished], task: &SwapTask, dataset: &Dataset, context: 
     // With part of the retain set, the method “retrain” is none of the retrainings that others are measured by.
     let exact = task.scarcity.retain_share.is_none();
     let mut warnings = warnings::on_verdicts(&verdict, calibration.as_ref(), exact);
-    warnings.extend(undertrained(&scores));
+    warnings.extend(warnings::on_accuracy(&scores, task.before.len()));
     let cost = costs(models, exact);
     let scores = Scores {
         format: SCORES_FORMAT,
@@ -153,22 +153,6 @@ fn with_derived(measured: Vec<Figures>) -> Vec<Figures> {
         Figures { figures, ..me.clone() }
     };
     measured.iter().map(of).collect()
-}
-
-/// Retain accuracy by which oracles may fall behind the original before their band is doubted.
-const ORACLE_LAG: f64 = 0.05;
-
-/// A warning where the oracles are worse on what is retained than the original: an under-trained oracle makes every method look erased.
-fn undertrained(scores: &[Score]) -> Option<String> {
-    let row = scores.iter().find(|s| s.model == "original" && s.audit == "accuracy" && s.metric == "retain_test")?;
-    let (original, oracles) = (row.value?, row.oracle_mean?);
-    (oracles < original - ORACLE_LAG).then(|| {
-        format!(
-            "the oracles' retain accuracy is {:.1} %, the original's {:.1} %: they are under-trained and no measure. Train them as the original was.",
-            100.0 * oracles,
-            100.0 * original
-        )
-    })
 }
 
 /// Costs with their share of one retraining: the `retrain` method's of this run or, where it has none, the mean over its oracles, which are

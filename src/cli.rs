@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use unlearn::config::Settings;
+use unlearn::study::StudySettings;
 
 /// Make a trained classifier forget one class and learn another in its place, and show whether the old class was erased or only hidden.
 #[derive(Debug, Parser)]
@@ -124,41 +125,18 @@ pub struct OracleArgs {
 /// `unlearn study`
 #[derive(Debug, Args)]
 pub struct StudyArgs {
-    /// Data set
+    /// Settings from a TOML file; flags win over it
     #[arg(long)]
-    pub data: String,
-    /// Where downloaded sets lie
-    #[arg(long, env = "UNLEARN_DATA")]
-    pub data_dir: Option<PathBuf>,
-    /// Pairs of an old and a new class, each with its own random choice of the original's classes
-    #[arg(long, default_value_t = 3)]
-    pub pairs: usize,
-    /// Seed of the choice and of every training
-    #[arg(long, default_value_t = 0)]
-    pub seed: u64,
-    /// Originals and swaps a pair, the first with --seed, each further one with the next number; all are judged by the same oracles, and so is
-    /// their mean
-    #[arg(long, default_value_t = 1)]
-    pub seeds: usize,
-    /// Retrained models to judge each pair by
-    #[arg(long, default_value_t = 5)]
-    pub oracles: usize,
-    /// Methods beside the negative controls, comma-separated
-    #[arg(long, value_delimiter = ',', default_value = "regrow")]
-    pub methods: Vec<String>,
-    /// CPU threads [default: all cores]
-    #[arg(long)]
-    pub threads: Option<usize>,
-    /// Where originals and oracles are kept for later runs; `none` for nowhere, beyond the study with several seeds [default: `store` in the
-    /// platform's cache directory]
-    #[arg(long, env = "UNLEARN_STORE", hide_env_values = true, value_name = "DIR")]
-    pub store: Option<PathBuf>,
+    pub config: Option<PathBuf>,
     /// Directory to write: a run directory a pair and seed, study.json, study.md
     #[arg(long)]
     pub out: PathBuf,
     /// Go on with an interrupted study
     #[arg(long)]
     pub resume: bool,
+    /// Everything else.
+    #[command(flatten)]
+    pub settings: StudySettings,
 }
 
 /// `unlearn audit`

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::context::{OptimiserKind, Schedule, TrainSettings};
@@ -130,19 +131,32 @@ const KEYS: &[&str] = &[
     "method",
 ];
 
+/// Reads a TOML file that may hold the keys `valid`.
+///
+/// # Errors
+/// Unreadable file, broken TOML (with line), unknown keys (with the nearest valid one), values of the wrong type.
+pub fn read_keys<T: DeserializeOwned>(path: &Path, valid: &[&str]) -> Result<T> {
+    let at = path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
+    let table: toml::Table = text.parse().map_err(|e: toml::de::Error| Error::input(&at, e.to_string(), "mend the TOML there"))?;
+    if let Some(key) = table.keys().find(|k| !valid.contains(&k.as_str())) {
+        return Err(Error::input(&at, format!("unknown key `{key}`"), did_you_mean(key, valid.iter().copied())));
+    }
+    toml::from_str(&text).map_err(|e| Error::input(&at, e.to_string(), "mend the value there"))
+}
+
 impl Settings {
-    /// Reads a TOML file.
+    /// Reads a TOML file: these keys, or the `config.toml` of a run, whose task, training and methods are then taken (but no original that was
+    /// given to it).
     ///
     /// # Errors
-    /// Unreadable file, broken TOML (with line), unknown keys (with the nearest valid one), values of the wrong type.
+    /// As [`read_keys`]; a run's file of another version.
     pub fn read(path: &Path) -> Result<Self> {
-        let at = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
-        let table: toml::Table = text.parse().map_err(|e: toml::de::Error| Error::input(&at, e.to_string(), "mend the TOML there"))?;
-        if let Some(key) = table.keys().find(|k| !KEYS.contains(&k.as_str())) {
-            return Err(Error::input(&at, format!("unknown key `{key}`"), did_you_mean(key, KEYS.iter().copied())));
+        match text.parse::<toml::Table>() {
+            Ok(table) if table.contains_key("data-sha256") => Ok(RunConfig::read(path)?.into()),
+            _ => read_keys(path, KEYS),
         }
-        toml::from_str(&text).map_err(|e| Error::input(&at, e.to_string(), "mend the value there"))
     }
 
     /// These settings, with `fallback`'s where they say nothing.
@@ -316,6 +330,36 @@ pub struct RunConfig {
     pub method: BTreeMap<String, toml::Table>,
 }
 
+/// What a run was asked for, to ask for it again; where data and store lie and the threads stay open, as they change no result.
+impl From<RunConfig> for Settings {
+    fn from(run: RunConfig) -> Self {
+        let classes: Vec<String> = run.classes.iter().map(u16::to_string).collect();
+        Self {
+            data: Some(run.data),
+            classes: Some(classes.join(",")),
+            augment: Some(run.augment),
+            arch: Some(run.arch),
+            epochs: Some(run.train.epochs),
+            batch: Some(run.train.batch),
+            lr: Some(run.train.lr),
+            optimiser: Some(run.train.optimiser),
+            schedule: Some(run.train.schedule),
+            weight_decay: Some(run.train.weight_decay),
+            seed: Some(run.seed),
+            oracle_seed: run.oracle_seed,
+            device: Some(run.device),
+            forget: Some(run.forget.to_string()),
+            learn: run.learn.map(|c| c.to_string()),
+            learn_samples: run.learn_samples,
+            retain_share: run.retain_share,
+            methods: Some(run.methods),
+            oracles: Some(run.oracles),
+            method: run.method,
+            ..Self::default()
+        }
+    }
+}
+
 impl RunConfig {
     /// The seed of the oracles and of what is drawn of the data.
     pub fn oracle_seed(&self) -> u64 {
@@ -381,6 +425,7 @@ impl RunConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::study::{Study, StudySettings};
 
     #[test]
     fn flags_win_over_the_file_and_methods_merge() {
@@ -401,6 +446,62 @@ mod tests {
         for arg in command.get_arguments().filter_map(|a| a.get_long()) {
             assert!(KEYS.contains(&arg) || arg == "set", "--{arg} has no key");
         }
+    }
+
+    #[test]
+    fn every_configuration_that_comes_with_the_program_is_valid() {
+        let mut seen = 0;
+        for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/configs")).expect("a folder") {
+            let path = file.expect("readable").path();
+            if path.file_name().expect("a file").to_string_lossy().starts_with("study-") {
+                Study::try_from(&StudySettings::read(&path).expect("valid")).expect("complete");
+            } else {
+                let settings = Settings::read(&path).expect("valid");
+                settings.methods().expect("known methods");
+                settings.training().expect("trains");
+            }
+            seen += 1;
+        }
+        assert!(seen > 0);
+    }
+
+    #[test]
+    fn a_run_says_how_to_do_it_again() {
+        let run = RunConfig {
+            format: FORMAT,
+            version: "1".into(),
+            commit: "c".into(),
+            seed: 4,
+            oracle_seed: Some(2),
+            device: "cpu".into(),
+            data: "blobs".into(),
+            data_sha256: "s".into(),
+            classes: vec![4, 0, 1],
+            augment: false,
+            arch: "mlp".into(),
+            forget: 0,
+            learn: Some(5),
+            learn_samples: Some(20),
+            retain_share: Some(0.5),
+            oracles: 3,
+            methods: vec!["finetune".into()],
+            model_sha256: None,
+            train: TrainSettings { epochs: 7, batch: 9, lr: 0.25, optimiser: OptimiserKind::Adamw, schedule: Schedule::Cosine, weight_decay: 0.125 },
+            method: BTreeMap::from([("finetune".into(), toml::Table::from_iter([("epochs".to_string(), toml::Value::Integer(3))]))]),
+        };
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("config.toml");
+        std::fs::write(&path, run.to_toml().expect("writes")).expect("written");
+        let again = Settings::read(&path).expect("reads");
+        assert_eq!((again.training().expect("trains"), again.scarcity()), (run.train.clone(), run.scarcity()));
+        assert_eq!((again.seed, again.oracle_seed(), again.oracles, again.augment), (Some(4), 2, Some(3), Some(false)));
+        let [classes, arch, data, forget, learn] =
+            [again.classes.clone(), again.arch.clone(), again.data.clone(), again.forget.clone(), again.learn.clone()];
+        assert_eq!([classes, arch, data, forget, learn].map(Option::unwrap_or_default), ["4,0,1", "mlp", "blobs", "0", "5"]);
+        let (name, parameters) = again.methods().expect("known").remove(0);
+        assert_eq!((name.as_str(), parameters["epochs"].as_integer()), ("finetune", Some(3)));
+        // Flags still win.
+        assert_eq!(Settings { seed: Some(9), ..Settings::default() }.or(again).seed, Some(9));
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! Held-out checks: random pairs of classes of a data set, with settings that follow from its size alone.
 
-use rand::seq::SliceRandom;
-use serde::Serialize;
+use std::path::{Path, PathBuf};
 
-use crate::config::Settings;
+use rand::seq::SliceRandom;
+use serde::{Deserialize, Serialize};
+
+use crate::config::{Settings, read_keys};
 use crate::context::Schedule;
 use crate::data::{ClassId, ClassMap, Dataset, Swap};
 use crate::error::{Error, Result};
@@ -22,6 +24,112 @@ const GREY_IMAGES: usize = 240_000;
 /// The same for colour images, which take a deeper network: not where it stops to gain (that is beyond 30 epochs of CIFAR-10), but what two
 /// cores train in 20 minutes.
 const COLOUR_IMAGES: usize = 600_000;
+
+/// What a user may set; everything optional.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, clap::Args)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct StudySettings {
+    /// Data set
+    #[arg(long)]
+    pub data: Option<String>,
+    /// Where downloaded sets lie [default: the platform's cache directory]
+    #[arg(long, env = "UNLEARN_DATA")]
+    pub data_dir: Option<PathBuf>,
+    /// Pairs of an old and a new class, each with its own random choice of the original's classes [default: 3]
+    #[arg(long)]
+    pub pairs: Option<usize>,
+    /// Seed of the choice and of every training [default: 0]
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Originals and swaps a pair, the first with --seed, each further one with the next number; all are judged by the same oracles, and so is
+    /// their mean [default: 1]
+    #[arg(long)]
+    pub seeds: Option<usize>,
+    /// Retrained models to judge each pair by [default: 5]
+    #[arg(long)]
+    pub oracles: Option<usize>,
+    /// Methods beside the negative controls, comma-separated [default: regrow]
+    #[arg(long, value_delimiter = ',')]
+    pub methods: Option<Vec<String>>,
+    /// CPU threads [default: all cores]
+    #[arg(long)]
+    pub threads: Option<usize>,
+    /// Where originals and oracles are kept for later runs; `none` for nowhere, beyond the study with several seeds [default: `store` in the
+    /// platform's cache directory]
+    #[arg(long, env = "UNLEARN_STORE", hide_env_values = true, value_name = "DIR")]
+    pub store: Option<PathBuf>,
+}
+
+/// Keys of [`StudySettings`] in a file.
+const KEYS: &[&str] = &["data", "data-dir", "pairs", "seed", "seeds", "oracles", "methods", "threads", "store"];
+
+impl StudySettings {
+    /// Reads a TOML file.
+    ///
+    /// # Errors
+    /// As [`read_keys`].
+    pub fn read(path: &Path) -> Result<Self> {
+        read_keys(path, KEYS)
+    }
+
+    /// These settings, with `fallback`'s where they say nothing.
+    pub fn or(self, fallback: Self) -> Self {
+        Self {
+            data: self.data.or(fallback.data),
+            data_dir: self.data_dir.or(fallback.data_dir),
+            pairs: self.pairs.or(fallback.pairs),
+            seed: self.seed.or(fallback.seed),
+            seeds: self.seeds.or(fallback.seeds),
+            oracles: self.oracles.or(fallback.oracles),
+            methods: self.methods.or(fallback.methods),
+            threads: self.threads.or(fallback.threads),
+            store: self.store.or(fallback.store),
+        }
+    }
+}
+
+/// What a study is, nothing left open.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Study {
+    /// Data set.
+    pub data: String,
+    /// Pairs, at least one.
+    pub pairs: usize,
+    /// Seed of the choice and of the first training.
+    pub seed: u64,
+    /// Seeds a pair, at least one; `seed + seeds - 1` is a seed.
+    pub seeds: usize,
+    /// Oracles a pair.
+    pub oracles: usize,
+    /// Methods, then the negative controls that are not among them.
+    pub methods: Vec<String>,
+}
+
+/// Run beside the methods: what must fail.
+const CONTROLS: [&str; 2] = ["logit-mask", "head-distil"];
+
+impl TryFrom<&StudySettings> for Study {
+    type Error = Error;
+
+    fn try_from(settings: &StudySettings) -> Result<Self> {
+        let Some(data) = settings.data.clone() else {
+            return Err(Error::input("--data", "missing: a study of which data set?", "name one of `unlearn list data`, for example --data mnist"));
+        };
+        let (pairs, seed, seeds) = (settings.pairs.unwrap_or(3), settings.seed.unwrap_or(0), settings.seeds.unwrap_or(1));
+        for (flag, count) in [("--pairs", pairs), ("--seeds", seeds)] {
+            if count == 0 {
+                return Err(Error::input(format!("{flag} 0"), "nothing would be swapped", "use 1 or more"));
+            }
+        }
+        if seed.checked_add(seeds as u64 - 1).is_none() {
+            return Err(Error::input(format!("--seed {seed}"), "there are not as many seeds from there", "use a smaller one"));
+        }
+        let mut methods = settings.methods.clone().unwrap_or_else(|| vec!["regrow".into()]);
+        let missing: Vec<String> = CONTROLS.iter().filter(|c| methods.iter().all(|m| m != *c)).map(ToString::to_string).collect();
+        methods.extend(missing);
+        Ok(Self { data, pairs, seed, seeds, oracles: settings.oracles.unwrap_or(5), methods })
+    }
+}
 
 /// One swap of a study.
 #[derive(Debug, Clone, PartialEq)]
@@ -189,6 +297,23 @@ pub fn methods(rows: &[Row], means: &[Row]) -> Vec<MethodSummary> {
 mod tests {
     use super::*;
     use crate::data::synthetic;
+
+    #[test]
+    fn every_flag_is_a_key() {
+        use clap::Args;
+        let command = StudySettings::augment_args(clap::Command::new("x"));
+        let flags: Vec<&str> = command.get_arguments().filter_map(|a| a.get_long()).collect();
+        assert_eq!(flags, KEYS);
+    }
+
+    #[test]
+    fn what_a_study_lacks_or_cannot_do_is_explained() {
+        let wanted = |seed, seeds| StudySettings { data: Some("blobs".into()), seed: Some(seed), seeds: Some(seeds), ..StudySettings::default() };
+        assert_eq!(Study::try_from(&wanted(u64::MAX - 1, 2)).expect("just fits").methods, ["regrow", "logit-mask", "head-distil"]);
+        for (settings, says) in [(wanted(u64::MAX, 2), "not as many seeds"), (wanted(0, 0), "--seeds 0"), (StudySettings::default(), "--data")] {
+            assert!(Study::try_from(&settings).expect_err("refused").to_string().contains(says), "{says}");
+        }
+    }
 
     #[test]
     fn pairs_are_possible_swaps_and_repeat() {

@@ -81,3 +81,18 @@ fn a_study_of_nothing_is_refused() {
     bench.unlearn("study --data blobz --out out").refused(&["blobz"]);
     assert!(!bench.path("out").exists());
 }
+
+#[test]
+fn a_study_is_described_by_a_file_that_flags_win_over() {
+    let bench = Bench::new();
+    bench.write("study.toml", "data = \"blobs\"\npairs = 3\nseed = 4\noracles = 0\nmethods = [\"finetune\"]\nthreads = 2\n");
+    let report = bench.unlearn("study --config study.toml --pairs 1 --out out --json").json();
+    assert_eq!((report["seed"].as_u64(), report["oracles"].as_u64(), report["dataset"].as_str()), (Some(4), Some(0), Some("blobs")));
+    assert!(report["methods"].as_array().unwrap().iter().all(|m| m["pairs"] == 1));
+
+    bench.write("bad.toml", "data = \"blobs\"\npair = 3\n");
+    bench.unlearn("study --config bad.toml --out other").refused(&["bad.toml", "unknown key `pair`", "did you mean `pairs`?"]);
+    bench.unlearn("study --out other").refused(&["--data", "which data set", "--data mnist"]);
+    bench.unlearn("study --data blobs --pairs 0 --out other").refused(&["--pairs 0", "nothing would be swapped"]);
+    assert!(!bench.path("other").exists());
+}

@@ -2,7 +2,7 @@
 
 use crate::audit::verdict::{CONFIDENCE, MIN_ORACLES};
 use crate::stats;
-use crate::summary::{Calibration, ModelKind, Verdict};
+use crate::summary::{Calibration, ModelKind, Score, Verdict};
 
 /// By which factor the limits may be wider than drawn models need them before the reader is told.
 const MUCH_WIDER: f64 = 1.5;
@@ -58,6 +58,41 @@ fn on_calibration(c: &Calibration) -> Option<String> {
             "{failed} of {} oracles, held out and judged by the others, are beyond the limits of a retrained model; for them to pass, the limits \
              were made {wider:.1} times as wide. The oracles differ more than their number can tell: use more of them.",
             c.trials
+        )
+    })
+}
+
+/// Retain accuracy by which oracles may fall behind the original before their band is doubted.
+const ORACLE_LAG: f64 = 0.05;
+/// Share of the way from guessing to all right that an original must have gone for its swap to mean anything.
+const BEYOND_GUESSING: f64 = 0.1;
+
+/// Warnings on an original of `classes` classes that guesses, and on oracles that are worse than it on what is retained: an under-trained
+/// oracle makes every method look erased.
+pub fn on_accuracy(scores: &[Score], classes: usize) -> Vec<String> {
+    let row = scores.iter().find(|s| s.model == "original" && s.audit == "accuracy" && s.metric == "retain_test");
+    let Some((original, oracles)) = row.and_then(|r| Some((r.value?, r.oracle_mean))) else {
+        return Vec::new();
+    };
+    let lag = oracles.filter(|o| *o < original - ORACLE_LAG).map(|oracles| {
+        format!(
+            "the oracles' retain accuracy is {:.1} %, the original's {:.1} %: they are under-trained and no measure. Train them as the original was.",
+            100.0 * oracles,
+            100.0 * original
+        )
+    });
+    guesses(original, classes).into_iter().chain(lag).collect()
+}
+
+/// A warning where an original of `classes` classes with this `accuracy` on its own test images hardly does better than guessing.
+pub fn guesses(accuracy: f64, classes: usize) -> Option<String> {
+    let chance = 1.0 / classes.max(1) as f64;
+    (accuracy < chance + BEYOND_GUESSING * (1.0 - chance)).then(|| {
+        format!(
+            "the original answers {:.1} % of its own test images right, guessing {:.1} %: there is little to forget in it. Train it longer or with \
+             another --lr; of a model of your own check the order of its classes and how its images are prepared.",
+            100.0 * accuracy,
+            100.0 * chance
         )
     })
 }
@@ -120,6 +155,14 @@ mod tests {
         }
         assert_eq!(on_verdicts(&all, None, false), warnings[..3], "on part of the retain set it is no exact retraining");
         assert!(on_verdicts(&zoo("matched", "off-target", "off-target", "matched")[1..], None, true)[0].starts_with("2 oracle(s)"));
+    }
+
+    #[test]
+    fn an_original_that_guesses_is_named() {
+        for (accuracy, classes, named) in [(0.1, 10, true), (0.18, 10, true), (0.2, 10, false), (0.54, 2, true), (0.56, 2, false), (0.3, 100, false)]
+        {
+            assert_eq!(guesses(accuracy, classes).is_some(), named, "{accuracy} of {classes} classes");
+        }
     }
 
     #[test]

@@ -8,56 +8,54 @@ use unlearn::config::Settings;
 use unlearn::data::{ClassMap, Dataset, data_dir};
 use unlearn::error::{Error, Result};
 use unlearn::output::Output;
-use unlearn::study::{self, MethodSummary, Report, Row};
+use unlearn::study::{self, MethodSummary, Report, Row, Study, StudySettings};
 use unlearn::summary::{ModelKind, Scores, Summary};
 use unlearn::{files, report as page, store};
 
 use super::{print_json, save, swap, use_threads};
 use crate::cli::{StudyArgs, SwapArgs};
 
-/// Run beside the methods: what must fail.
-const CONTROLS: [&str; 2] = ["logit-mask", "head-distil"];
-
 pub fn study(args: StudyArgs, json: bool, output: &Output) -> Result<()> {
-    for (flag, count) in [("--pairs", args.pairs), ("--seeds", args.seeds)] {
-        if count == 0 {
-            return Err(Error::input(format!("{flag} 0"), "nothing would be swapped", "use 1 or more"));
-        }
-    }
-    let last = args.seed.checked_add(args.seeds as u64 - 1);
-    let last = last.ok_or_else(|| Error::input(format!("--seed {}", args.seed), "there are not as many seeds from there", "use a smaller one"))?;
-    if args.out.exists() && !args.resume {
+    let StudyArgs { config, out, resume, settings } = args;
+    let settings = match config {
+        Some(path) => settings.or(StudySettings::read(&path)?),
+        None => settings,
+    };
+    let study = Study::try_from(&settings)?;
+    if out.exists() && !resume {
         let what = "exists already; nothing in it was touched";
-        return Err(Error::input(format!("--out {}", args.out.display()), what, "name a new directory, or go on with --resume"));
+        return Err(Error::input(format!("--out {}", out.display()), what, "name a new directory, or go on with --resume"));
     }
-    use_threads(args.threads)?;
-    let dataset = Dataset::load(&args.data, &data_dir(args.data_dir.as_deref()))?;
+    use_threads(settings.threads)?;
+    let dataset = Dataset::load(&study.data, &data_dir(settings.data_dir.as_deref()))?;
+    let store = shared_store(&study, settings.store, &out);
     let mut found = Found::default();
     let mut report = None;
-    for index in 0..args.pairs {
-        let (name, settings) = settings(&args, &dataset, index)?;
-        let epochs = settings.training()?.epochs;
-        for seed in args.seed..=last {
-            let (name, settings) = with_seed(&name, settings.clone(), seed, args.seed);
-            output.status(&format!("{name}: pair {} of {}", index + 1, args.pairs));
-            let out = args.out.join(&name);
+    for index in 0..study.pairs {
+        let (name, pair) = pair_settings(&study, &dataset, index)?;
+        let pair = Settings { data_dir: settings.data_dir.clone(), store: store.clone(), ..pair };
+        let epochs = pair.training()?.epochs;
+        for seed in (study.seed..).take(study.seeds) {
+            let (name, settings) = with_seed(&name, pair.clone(), seed, study.seed);
+            output.status(&format!("{name}: pair {} of {}", index + 1, study.pairs));
+            let out = out.join(&name);
             let resume = out.exists();
             let (run, evidence) = swap::run(SwapArgs { config: None, out, resume, model: None, settings }, output)?;
             let summary = save(&run, &evidence)?;
             found.rows.extend(study::rows(&name, Some(seed), &summary.scores, epochs));
             found.runs.push((name, summary));
         }
-        if args.seeds > 1 {
-            found.add_mean(&format!("{name}-mean"), args.seeds, epochs);
+        if study.seeds > 1 {
+            found.add_mean(&format!("{name}-mean"), study.seeds, epochs);
         }
         // After every pair, so that what is done can be read while the rest goes on.
-        report = Some(found.write(&args, &dataset)?);
+        report = Some(found.write(&study, &dataset, &out)?);
     }
     match report {
         Some(report) if json => print_json(&report, output),
         _ => {
             output.result(&found.table());
-            output.result(&format!("Study: {}  Scores: {}/*/scores.json", args.out.join("study.json").display(), args.out.display()));
+            output.result(&format!("Study: {}  Scores: {}/*/scores.json", out.join("study.json").display(), out.display()));
             Ok(())
         }
     }
@@ -110,22 +108,22 @@ impl Found {
     }
 
     /// Writes it all down and gives what `study.json` holds.
-    fn write(&self, args: &StudyArgs, dataset: &Dataset) -> Result<Report> {
+    fn write(&self, study: &Study, dataset: &Dataset, out: &Path) -> Result<Report> {
         let report = Report {
             format: study::FORMAT,
             dataset: dataset.name.clone(),
-            seed: args.seed,
-            seeds: args.seeds,
-            oracles: args.oracles,
+            seed: study.seed,
+            seeds: study.seeds,
+            oracles: study.oracles,
             methods: self.methods(),
             rows: self.rows.clone(),
             means: self.mean_rows.clone(),
         };
         for (name, mean) in &self.means {
-            write_json(&args.out.join(format!("{name}.json")), &mean.scores)?;
+            write_json(&out.join(format!("{name}.json")), &mean.scores)?;
         }
-        write_json(&args.out.join("study.json"), &report)?;
-        files::write_bytes(&args.out.join("study.md"), self.table().as_bytes())?;
+        write_json(&out.join("study.json"), &report)?;
+        files::write_bytes(&out.join("study.md"), self.table().as_bytes())?;
         Ok(report)
     }
 }
@@ -139,10 +137,10 @@ fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
 
 /// The store of every swap. Further seeds are judged by the first one's oracles, so they are kept inside the study where they are to be kept
 /// nowhere else.
-fn shared_store(args: &StudyArgs) -> Option<PathBuf> {
-    match &args.store {
-        Some(path) if args.seeds > 1 && path == Path::new(store::NONE) => Some(args.out.join("store")),
-        given => given.clone(),
+fn shared_store(study: &Study, given: Option<PathBuf>, out: &Path) -> Option<PathBuf> {
+    match given {
+        Some(path) if study.seeds > 1 && path == Path::new(store::NONE) => Some(out.join("store")),
+        given => given,
     }
 }
 
@@ -153,24 +151,20 @@ fn with_seed(name: &str, settings: Settings, seed: u64, first: u64) -> (String, 
 }
 
 /// Name of the run and settings of pair `index`.
-fn settings(args: &StudyArgs, dataset: &Dataset, index: usize) -> Result<(String, Settings)> {
-    let pair = study::pair(dataset, args.seed, index)?;
+fn pair_settings(study: &Study, dataset: &Dataset, index: usize) -> Result<(String, Settings)> {
+    let pair = study::pair(dataset, study.seed, index)?;
     let numbers = |map: &ClassMap| map.classes().iter().map(|c| c.0.to_string()).collect::<Vec<_>>().join(",");
     let forget = pair.swap.forget.0;
     let learn = pair.swap.learn.map(|c| c.0.to_string());
     let images = dataset.train.labels.iter().filter(|c| pair.before.slot(**c).is_some()).count();
-    let mut methods = args.methods.clone();
-    methods.extend(CONTROLS.iter().filter(|c| !args.methods.iter().any(|m| m == *c)).map(|c| c.to_string()));
     let name = format!("pair-{}-{forget}-{}", index + 1, learn.as_deref().unwrap_or("none"));
     let settings = Settings {
-        data: Some(args.data.clone()),
-        data_dir: args.data_dir.clone(),
+        data: Some(study.data.clone()),
         classes: Some(numbers(&pair.before)),
         forget: Some(forget.to_string()),
         learn,
-        oracles: Some(args.oracles),
-        methods: Some(methods),
-        store: shared_store(args),
+        oracles: Some(study.oracles),
+        methods: Some(study.methods.clone()),
         ..study::recipe(dataset, images)
     };
     Ok((name, settings))

@@ -49,7 +49,14 @@ pub fn run(args: SwapArgs, output: &Output) -> Result<(Run, Evidence)> {
     let reporter = Reporter::with_events(output.clone(), run.events())?;
     let workshop = Workshop { run: &run, store: store.as_ref(), config: &config, dataset: &dataset, device, reporter };
 
+    if let Some((model, ..)) = &given {
+        warn_of_guessing(&workshop, &task, model, output)?; // before the oracles' work
+    }
+    let told = given.is_some();
     let trained = trained(&workshop, &task, given)?; // the original, then the oracles
+    if !told {
+        warn_of_guessing(&workshop, &task, &trained[0].model, output)?;
+    }
     let swapped = swapped(&workshop, &task, &trained[0])?;
 
     let untrained = untrained(&workshop, &task)?;
@@ -58,6 +65,14 @@ pub fn run(args: SwapArgs, output: &Output) -> Result<(Run, Evidence)> {
     let mut evidence = assess::assess(&models, &task, &dataset, |name| workshop.context(name))?;
     evidence.scores.warnings.splice(..0, cautions);
     Ok((run, evidence))
+}
+
+/// Says so where the original hardly knows its own classes; the report does, too.
+fn warn_of_guessing(workshop: &Workshop<'_>, task: &SwapTask, original: &Classifier, output: &Output) -> Result<()> {
+    let test = Labelled::new(task.retain.test.samples()?.union([task.forget.test.samples()?]), &task.before);
+    let accuracy = train::accuracy(&train::predict(original, &test, &workshop.context("original"))?, &test.slots);
+    accuracy.and_then(|a| assess::guesses(a, task.before.len())).iter().for_each(|w| output.warn(w));
+    Ok(())
 }
 
 /// The original, given or trained on the classes before the swap, and beside it the oracles, which do not depend on it.
