@@ -9,7 +9,7 @@ use crate::data::{ClassId, ClassMap, Dataset, Role, SwapTask, sheet};
 use crate::error::Result;
 use crate::model::Classifier;
 use crate::schedule::{Job, side_by_side};
-use crate::summary::{Content, Cost, Exhibit, ModelKind, ModelOutput, SCORES_FORMAT, SampleImages, Score, Scores, TaskInfo};
+use crate::summary::{Content, Cost, Exhibit, ModelKind, ModelOutput, SCORES_FORMAT, SampleImages, Scores, TaskInfo};
 
 pub use warnings::{UNTRAINED, guesses};
 
