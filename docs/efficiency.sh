@@ -7,12 +7,11 @@ data=$1 out=$2
 cargo build --release
 mkdir -p "$out"
 
-# Original, retraining and regrow with the same training, no oracle: only costs are looked at. regrow's batch as it was when the
-# page was written.
+# Original, retraining and regrow with the same training, no oracle: only costs are looked at.
 swap() { # NAME ARGUMENT...
     local name=$1; shift
     [ ! -f "$out/$name/scores.json" ] || return 0
-    target/release/unlearn swap --data-dir "$data" --lr "$rate" --schedule cosine --epochs 4 --methods regrow,retrain --set regrow.batch=1.0 --oracles 0 --store none "$@" \
+    target/release/unlearn swap --data-dir "$data" --lr "$rate" --schedule cosine --epochs 4 --methods regrow,retrain --oracles 0 --store none "$@" \
         --out "$out/$name" --resume --quiet >/dev/null
 }
 

@@ -31,6 +31,7 @@ ablation() { # DATA FORGET LEARN: of the run OUT/ablation/DATA
     variant no-boost learn_boost=1.0
     variant adjusted-fully adjustment=1.0
     variant whole-batch batch=1.0
+    variant half-batch batch=0.5
     variant epochs-1 epochs=1
     variant budget-10pct budget=0.1
     variant budget-50pct budget=0.5

@@ -3,9 +3,9 @@
 //! 1. **Cut.** Below the cut stays the original's trunk; the stages above it and the head are drawn afresh.
 //! 2. **Cache.** The trunk's activations of a share of the retain set, augmented once, and of several augmented copies of the learn set are
 //!    computed and kept.
-//! 3. **Regrow.** The top is trained on them with cross-entropy towards the classes after the swap, with the original training's optimiser
-//!    and rate, which falls along a cosine, in batches of half the size. It never meets an old-class sample, nor a soft label from a model
-//!    that did: above the cut the result is what retraining would make of this trunk.
+//! 3. **Regrow.** The top is trained on them with cross-entropy towards the classes after the swap, with the original training's optimiser,
+//!    rate and batch, or half of that batch where the budget pays for all data, the rate falling along a cosine. It never meets an old-class
+//!    sample, nor a soft label from a model that did: above the cut the result is what retraining would make of this trunk.
 //! 4. **Sharpen.** Networks grow surer the longer they train, and the top trained briefly: its logits are multiplied by the one number that
 //!    spreads them over retained samples as widely as the original's.
 //!
@@ -41,15 +41,46 @@ pub struct Regrow {
     /// How much of that the loss makes up for: with 1 classes are as likely as in the data, with 0 as in the cache. Between them, since a class
     /// that the trunk was not made for is found less often than it is there.
     pub adjustment: f64,
-    /// Batch, as a share of the original training's: smaller ones make more steps of the few samples that the budget allows.
-    pub batch: f64,
+    /// Batch, as a share of the original training's. `auto`: a half where the cache holds all of the retain set, so that the budget buys no
+    /// more samples but can buy more steps of them; else all of it, as more steps then gained nothing that their time was worth.
+    pub batch: Batch,
     /// Whether the logits are scaled to the spread of the original's.
     pub sharpen: bool,
 }
 
+/// How large [`Regrow`]'s batches are.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "batch: neither `auto` nor a share of the original training's batch, such as 0.5")]
+pub enum Batch {
+    /// This share of the original training's.
+    Share(f64),
+    /// By whether the cache holds all of the retain set.
+    Named(Auto),
+}
+
+/// The word `auto`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Auto {
+    /// `auto`
+    Auto,
+}
+
+impl Batch {
+    /// Images a step, of the original training's `whole`, for a cache with the share `retain` of the retain set.
+    fn images(self, whole: usize, retain: f64) -> usize {
+        let share = match self {
+            Self::Share(share) => share,
+            Self::Named(Auto::Auto) if retain < 1.0 => 1.0,
+            Self::Named(Auto::Auto) => 0.5,
+        };
+        ((whole as f64 * share).round() as usize).max(1)
+    }
+}
+
 impl Default for Regrow {
     fn default() -> Self {
-        Self { cut: "auto".into(), budget: 0.045, epochs: 2, learn_boost: 3.0, adjustment: 0.5, batch: 0.5, sharpen: true }
+        Self { cut: "auto".into(), budget: 0.045, epochs: 2, learn_boost: 3.0, adjustment: 0.5, batch: Batch::Named(Auto::Auto), sharpen: true }
     }
 }
 
@@ -133,7 +164,10 @@ impl Method for Regrow {
         in_range("regrow", "epochs", self.epochs as f64, 1.0..=1e4)?;
         in_range("regrow", "learn_boost", self.learn_boost, 1.0..=1e3)?;
         in_range("regrow", "adjustment", self.adjustment, 0.0..=1.0)?;
-        in_range("regrow", "batch", self.batch, 1e-3..=100.0)
+        match self.batch {
+            Batch::Share(share) => in_range("regrow", "batch", share, 1e-3..=100.0),
+            Batch::Named(Auto::Auto) => Ok(()),
+        }
     }
 
     fn check_for(&self, model: &Classifier) -> Result<()> {
@@ -166,7 +200,7 @@ impl Method for Regrow {
         let (plan, measured) = self.plan(original.spec(), task, ctx.settings.epochs)?;
         let above = original.spec().share_above(cut);
         let cache = cache(&original, cut, task, plan, ctx)?;
-        let batch = ((ctx.settings.batch as f64 * self.batch).round() as usize).max(1);
+        let batch = self.batch.images(ctx.settings.batch, plan.retain);
         let settings = TrainSettings { epochs: plan.epochs, batch, schedule: Schedule::Cosine, ..ctx.settings.clone() };
         // log of how much more often than in the data a class is met (Menon et al. 2021, arXiv 2007.07314, eq. 10)
         let mut offsets = vec![0f32; original.spec().slots];
@@ -218,6 +252,23 @@ fn scaled(model: Classifier, factor: f32) -> Classifier {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn batches_are_halved_where_the_budget_buys_no_more_samples() {
+        let regrow = |given: &str| {
+            let given: toml::Table = given.parse().expect("valid");
+            super::super::build::<Regrow>("regrow", &given).err().map(|e| e.to_string())
+        };
+        let auto = Regrow::default().batch;
+        assert_eq!([auto.images(64, 0.3), auto.images(64, 1.0), auto.images(1, 1.0)], [64, 32, 1]);
+        assert_eq!([Batch::Share(0.25).images(64, 1.0), Batch::Share(2.0).images(64, 0.3)], [16, 128]);
+        for fine in ["batch = 'auto'", "batch = 0.5", "batch = 1"] {
+            assert_eq!(regrow(fine), None, "{fine}");
+        }
+        for (bad, says) in [("batch = 'half'", "neither `auto` nor a share"), ("batch = 0.0", "out of range"), ("batch = true", "neither `auto`")] {
+            assert!(regrow(bad).is_some_and(|e| e.contains(says)), "{bad}: {:?}", regrow(bad));
+        }
+    }
 
     #[test]
     fn a_plan_spends_its_budget_and_no_more() {
