@@ -225,25 +225,3 @@ fn samples(data: &AuditData) -> SampleImages {
     };
     SampleImages { old: encode(Role::Forget), new: encode(Role::Learn) }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::audit::verdict::judge;
-
-    #[test]
-    fn undertrained_oracles_are_named() {
-        let figures = |name: &str, kind, value| Figures {
-            model: name.into(),
-            kind,
-            figures: vec![("accuracy", Measured::new("retain_test", Some(value), "fraction", 0.01))],
-        };
-        let with_oracles_at = |value: f64| {
-            let oracles = (1..=3).map(|i| figures(&format!("oracle-{i}"), ModelKind::Oracle, value));
-            undertrained(&judge(&[figures("original", ModelKind::Original, 0.98)].into_iter().chain(oracles).collect::<Vec<_>>()).0)
-        };
-        assert_eq!(with_oracles_at(0.97), None);
-        let warning = with_oracles_at(0.80).expect("18 points behind");
-        assert!(warning.contains("80.0 %") && warning.contains("98.0 %"), "{warning}");
-    }
-}

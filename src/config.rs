@@ -486,7 +486,7 @@ mod tests {
             oracles: 3,
             methods: vec!["finetune".into()],
             model_sha256: None,
-            train: TrainSettings { epochs: 7, batch: 9, lr: 0.25, optimiser: OptimiserKind::Adamw, schedule: Schedule::Cosine, weight_decay: 0.125 },
+            train: TrainSettings { epochs: 7, batch: 9, lr: 0.25, optimiser: OptimiserKind::AdamW, schedule: Schedule::Cosine, weight_decay: 0.125 },
             method: BTreeMap::from([("finetune".into(), toml::Table::from_iter([("epochs".to_string(), toml::Value::Integer(3))]))]),
         };
         let folder = tempfile::tempdir().expect("a folder");

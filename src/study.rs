@@ -1,5 +1,6 @@
 //! Held-out checks: random pairs of classes of a data set, with settings that follow from its size alone.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use rand::seq::SliceRandom;
@@ -232,6 +233,11 @@ pub struct MethodSummary {
     pub matched: usize,
     /// Swaps.
     pub swaps: usize,
+    /// Those of `matched` in runs whose negative controls all fail: where one passes, the audits can't tell hiding from erasing, and their
+    /// verdicts are no evidence.
+    pub matched_where_controls_fail: usize,
+    /// Swaps in such runs.
+    pub swaps_where_controls_fail: usize,
     /// Pairs whose mean over the seeds is `matched`; null with one seed.
     pub means_matched: Option<usize>,
     /// Pairs.
@@ -267,6 +273,7 @@ pub fn rows(run: &str, seed: Option<u64>, scores: &Scores, epochs: usize) -> Vec
 /// Every method over its rows, a row a pair and seed, and the pairs' `means`, in order of first appearance.
 pub fn methods(rows: &[Row], means: &[Row]) -> Vec<MethodSummary> {
     let matched = |rows: &[Row], method: &str| rows.iter().filter(|r| r.model == method && r.verdict == "matched").count();
+    let misled: BTreeSet<&str> = rows.iter().filter(|r| r.kind == ModelKind::Control && r.verdict == "matched").map(|r| r.run.as_str()).collect();
     let mut all: Vec<MethodSummary> = Vec::new();
     let larger = |a: Option<f64>, b: Option<f64>| [a, b].into_iter().flatten().reduce(f64::max);
     for row in rows {
@@ -275,6 +282,8 @@ pub fn methods(rows: &[Row], means: &[Row]) -> Vec<MethodSummary> {
             all.push(MethodSummary {
                 matched: matched(rows, &method),
                 swaps: 0,
+                matched_where_controls_fail: 0,
+                swaps_where_controls_fail: 0,
                 means_matched: (!means.is_empty()).then(|| matched(means, &method)),
                 pairs: 0,
                 worst_cost_share: None,
@@ -286,6 +295,10 @@ pub fn methods(rows: &[Row], means: &[Row]) -> Vec<MethodSummary> {
         });
         let m = &mut all[at];
         m.swaps += 1;
+        if !misled.contains(row.run.as_str()) {
+            m.swaps_where_controls_fail += 1;
+            m.matched_where_controls_fail += usize::from(row.verdict == "matched");
+        }
         m.pairs += usize::from(row.seed == rows[0].seed);
         m.worst_cost_share = larger(m.worst_cost_share, row.cost_share);
         m.worst_passes_share = larger(m.worst_passes_share, row.passes_share);
@@ -348,6 +361,11 @@ mod tests {
         let all = methods(&rows, &[]);
         assert_eq!((all[0].matched, all[0].pairs, all[0].swaps, all[0].worst_cost_share), (1, 2, 2, Some(0.03)));
         assert_eq!((all[1].matched, all[1].pairs, all[1].means_matched, all[1].worst_cost_share), (1, 1, None, None));
+        // A control that passes takes its run's other verdicts with it, not those of another run.
+        let control = Row { kind: ModelKind::Control, ..row("c", "matched", None) };
+        let elsewhere = Row { run: "pair-2".into(), ..rows[0].clone() };
+        let all = methods(&[rows[0].clone(), control, elsewhere], &[]);
+        assert_eq!((all[0].matched, all[0].swaps, all[0].matched_where_controls_fail, all[0].swaps_where_controls_fail), (2, 2, 1, 1));
         // Two seeds of one pair.
         let again = Row { seed: Some(2), ..rows[0].clone() };
         let all = methods(&[rows[0].clone(), again], &rows[..1]);

@@ -215,3 +215,20 @@ fn warnings_come_before_the_work_and_stay_in_the_report() {
     let ran = bench.unlearn(&line("other", "finetune")).ok();
     assert!(!ran.err.contains("training images") && bench.scores("other").warnings.iter().all(|w| !w.contains("training images")), "{}", ran.err);
 }
+
+#[test]
+fn an_original_that_guesses_is_named_before_it_is_swapped() {
+    let bench = Bench::new();
+    let line = |out: &str, more: &str| format!("swap --data blobs --arch mlp --threads 1 {SWAP} --oracles 0 --methods finetune --out {out} {more}");
+    let says = "hardly does better than guessing";
+    // Trained, and then given.
+    for (out, more, later) in [("run", "--epochs 1 --lr 1e-9", "finetune: epoch 1"), ("given", "--model run/models/original.safetensors", "epoch 1")]
+    {
+        let ran = bench.unlearn(&line(out, more)).ok();
+        let place = |text: &str| ran.err.find(text).unwrap_or_else(|| panic!("“{text}” is missing in\n{}", ran.err));
+        assert!(place(says) < place(later), "{}", ran.err);
+        assert_eq!(bench.scores(out).warnings.iter().filter(|w| w.contains(says)).count(), 1, "{:?}", bench.scores(out).warnings);
+    }
+    let ran = bench.unlearn(&line("good", "--epochs 5 --lr 0.005")).ok();
+    assert!(!ran.err.contains(says) && bench.scores("good").warnings.iter().all(|w| !w.contains(says)), "{}", ran.err);
+}

@@ -29,7 +29,10 @@ pub fn on_verdicts(verdicts: &[Verdict], calibration: Option<&Calibration>, exac
             ModelKind::Original => "was trained on the old class: the audits can't tell it from models that never saw it",
             _ => continue,
         };
-        warnings.push(format!("“{}” is judged matched, though it {what}. Believe no verdict of this run.", v.model));
+        warnings.push(format!(
+            "“{}” is judged matched, though it {what}. Believe no verdict of this run; with more --oracles the audits tell more.",
+            v.model
+        ));
     }
     for v in verdicts.iter().filter(|v| exact && v.model == "retrain" && v.verdict != "matched" && v.verdict != "no verdict") {
         warnings.push(format!(
@@ -89,8 +92,9 @@ pub fn guesses(accuracy: f64, classes: usize) -> Option<String> {
     let chance = 1.0 / classes.max(1) as f64;
     (accuracy < chance + BEYOND_GUESSING * (1.0 - chance)).then(|| {
         format!(
-            "the original answers {:.1} % of its own test images right, guessing {:.1} %: there is little to forget in it. Train it longer or with \
-             another --lr; of a model of your own check the order of its classes and how its images are prepared.",
+            "the original hardly does better than guessing: it answers {:.1} % of its own test images right, guessing {:.1} %. There is little to \
+             forget in it. Train it longer or with another --lr; of a model of your own check the order of its classes and how its images are \
+             prepared.",
             100.0 * accuracy,
             100.0 * chance
         )
@@ -100,6 +104,8 @@ pub fn guesses(accuracy: f64, classes: usize) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::audit::Measured;
+    use crate::audit::verdict::{Figures, judge};
 
     fn verdict(model: &str, kind: ModelKind, word: &str) -> Verdict {
         Verdict {
@@ -155,6 +161,22 @@ mod tests {
         }
         assert_eq!(on_verdicts(&all, None, false), warnings[..3], "on part of the retain set it is no exact retraining");
         assert!(on_verdicts(&zoo("matched", "off-target", "off-target", "matched")[1..], None, true)[0].starts_with("2 oracle(s)"));
+    }
+
+    #[test]
+    fn undertrained_oracles_are_named() {
+        let figures = |name: &str, kind, value| Figures {
+            model: name.into(),
+            kind,
+            figures: vec![("accuracy", Measured::new("retain_test", Some(value), "fraction", 0.01))],
+        };
+        let with_oracles_at = |value: f64| {
+            let oracles = (1..=3).map(|i| figures(&format!("oracle-{i}"), ModelKind::Oracle, value));
+            on_accuracy(&judge(&[figures("original", ModelKind::Original, 0.98)].into_iter().chain(oracles).collect::<Vec<_>>()).0, 10)
+        };
+        assert_eq!(with_oracles_at(0.97), Vec::<String>::new());
+        let warnings = with_oracles_at(0.80); // 18 points behind
+        assert!(warnings.len() == 1 && warnings[0].contains("80.0 %") && warnings[0].contains("98.0 %"), "{warnings:?}");
     }
 
     #[test]

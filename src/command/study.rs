@@ -92,14 +92,15 @@ impl Found {
         let several = !self.means.is_empty();
         let (heading, rule) = if several { (" pairs matched in the mean ↑ |", " ---: |") } else { ("", "") };
         let mut text = format!(
-            "| method | matched ↑ |{heading} worst cost, % of a retraining’s time ↓ | worst cost, % of its passes ↓ |\n\
-             | --- | ---: |{rule} ---: | ---: |\n"
+            "| method | matched ↑ | where all controls fail ↑ |{heading} worst cost, % of a retraining’s time ↓ | worst cost, % of its passes ↓ |\n\
+             | --- | ---: | ---: |{rule} ---: | ---: |\n"
         );
         for m in self.methods() {
             let note = if m.kind == ModelKind::Control { " (negative control: must fail)" } else { "" };
             let means = m.means_matched.map_or(String::new(), |n| format!(" {n} of {} |", m.pairs));
             let (time, passes) = (percent(m.worst_cost_share), percent(m.worst_passes_share));
-            text += &format!("| {}{note} | {} of {} |{means} {time} | {passes} |\n", m.method, m.matched, m.swaps);
+            let sure = format!("{} of {}", m.matched_where_controls_fail, m.swaps_where_controls_fail);
+            text += &format!("| {}{note} | {} of {} | {sure} |{means} {time} | {passes} |\n", m.method, m.matched, m.swaps);
         }
         if several {
             text += &format!("\nMeans over the seeds:\n\n{}\nEvery run:\n", page::compare(&self.means));
