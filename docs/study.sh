@@ -12,6 +12,7 @@ mkdir -p "$out"
 
 # 1. Pairs that nobody looked at, default settings, five seeds each; each study keeps its oracles in itself.
 $unlearn study --config configs/study-emnist-derived47.toml --out "$out/emnist-seed-3" --resume --quiet
+$unlearn study --config configs/study-emnist-derived47.toml --seed 1 --out "$out/emnist-seed-1" --resume --quiet
 $unlearn study --config configs/study-mnist.toml --out "$out/mnist-seed-1" --resume --quiet
 
 # 2. regrow's parameters one at a time, from one original, judged by the same oracles.
