@@ -88,12 +88,52 @@ pub fn gather(values: &[f32], width: usize, picked: &[usize]) -> Vec<f32> {
     rows
 }
 
-/// Trains every parameter of `model` above `cut` on `cache` with cross-entropy of its logits plus `offsets`, one a slot, as `settings` say. What
-/// lies below stays as it is, bit by bit.
+/// What another network says of a cache's samples, for the top to follow (Hinton et al. 2015, arXiv 1503.02531).
+#[derive(Debug)]
+pub struct Teacher {
+    /// Probabilities over the slots, N×K, of logits divided by the temperature; a row of zeros where it says nothing.
+    pub probabilities: Vec<f32>,
+    /// Its share α of the loss where it says something.
+    pub share: f32,
+    /// The temperature T.
+    pub temperature: f32,
+}
+
+impl Teacher {
+    /// (1−α)·CE(label, z + offsets) + α·T²·CE(teacher, z/T) of N×K logits z of the samples `picked`, the label's alone and whole where the teacher
+    /// says nothing; mean over the samples, nats. T² keeps the second gradient as large as the first (Hinton et al. 2015, section 2).
+    fn loss(&self, logits: Tensor<2>, offsets: Tensor<2>, picked: &[usize], slots: &[Option<Slot>]) -> Tensor<1> {
+        let [n, k] = logits.dims();
+        let mut soft = gather(&self.probabilities, k, picked);
+        let mut hard = vec![0f32; n * k];
+        for ((hard, soft), slot) in hard.chunks_mut(k).zip(soft.chunks_mut(k)).zip(slots) {
+            let silent = soft.iter().all(|p| *p == 0.0);
+            if let Some(Slot(s)) = slot {
+                hard[*s] = if silent { 1.0 } else { 1.0 - self.share };
+            }
+            soft.iter_mut().for_each(|p| *p *= self.share * self.temperature.powi(2));
+        }
+        let device = logits.device();
+        let targets = |values| Tensor::<2>::from_data(TensorData::new(values, [n, k]), &device);
+        train::soft_cross_entropy(logits.clone() + offsets, targets(hard), n)
+            + train::soft_cross_entropy(logits.div_scalar(self.temperature), targets(soft), n)
+    }
+}
+
+/// Trains every parameter of `model` above `cut` on `cache` with cross-entropy of its logits plus `offsets`, one a slot, and towards what
+/// `teacher` says, as `settings` say. What lies below stays as it is, bit by bit.
 ///
 /// # Errors
 /// Ctrl-C; a loss that is not finite.
-pub fn fit_top(model: Classifier, cut: Cut, cache: &Cache, offsets: &[f32], settings: &TrainSettings, ctx: &mut Context) -> Result<Classifier> {
+pub fn fit_top(
+    model: Classifier,
+    cut: Cut,
+    cache: &Cache,
+    offsets: &[f32],
+    teacher: Option<&Teacher>,
+    settings: &TrainSettings,
+    ctx: &mut Context,
+) -> Result<Classifier> {
     let share = model.spec().share_above(cut);
     let device = ctx.device.clone().autodiff();
     let offsets: Tensor<2> = Tensor::from_data(TensorData::new(offsets.to_vec(), [1, offsets.len()]), &device);
@@ -107,7 +147,10 @@ pub fn fit_top(model: Classifier, cut: Cut, cache: &Cache, offsets: &[f32], sett
             ctx.check_interrupt()?;
             let slots = cache.slots(picked);
             let logits = net.resume(Activations(cache.rows(picked, &device)), cut); // [N, K]
-            let loss = train::cross_entropy(logits.clone() + offsets.clone(), &slots);
+            let loss = match teacher {
+                None => train::cross_entropy(logits.clone() + offsets.clone(), &slots),
+                Some(teacher) => teacher.loss(logits.clone(), offsets.clone(), picked, &slots),
+            };
             meter.add(&ctx.model, &loss, logits, &slots)?;
             let grads = GradientsParams::from_grads(loss.backward(), &net);
             net = optimiser.step(settings.rate(epoch * batches + i, settings.epochs * batches), net, grads);
@@ -117,4 +160,25 @@ pub fn fit_top(model: Classifier, cut: Cut, cache: &Cache, offsets: &[f32], sett
         ctx.show_epoch(&bar, &meter.row())?;
     }
     Ok(net.finished())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worked_loss_of_a_teacher() {
+        // z = (2, 0), T = 2, α = .25. Label 0: CE = ln(1 + e⁻²) = .126928. Teacher (.5, .5) at z/T = (1, 0): CE = ln(1 + e) − .5 = .813262.
+        // Sample 1: .75·.126928 + .25·4·.813262 = .908458; sample 2, label 1, the teacher silent: ln(1 + e²) = 2.126928. Mean 1.517693.
+        let teacher = Teacher { probabilities: vec![0.0, 0.0, 0.5, 0.5], share: 0.25, temperature: 2.0 };
+        let device = Device::flex().autodiff();
+        let row = |values: Vec<f32>| Tensor::<2>::from_data(TensorData::new(values.clone(), [values.len() / 2, 2]), &device);
+        let logits = row(vec![2.0, 0.0, 2.0, 0.0]).require_grad();
+        let loss = teacher.loss(logits.clone(), row(vec![0.0, 0.0]), &[1, 0], &[Some(Slot(0)), Some(Slot(1))]);
+        assert!((floats(loss.clone())[0] - 1.517_693).abs() < 1e-5);
+        // Sample 1: [.75·(.880797 − 1) + .25·2·(.731059 − .5)]/2 = .013065; sample 2: .880797/2 = .440399; and their opposites.
+        let gradient = floats(logits.grad(&loss.backward()).expect("tracked"));
+        let wanted = [0.013_065, -0.013_065, 0.440_399, -0.440_399];
+        assert!(gradient.iter().zip(wanted).all(|(g, w)| (g - w).abs() < 1e-5), "{gradient:?}");
+    }
 }

@@ -18,8 +18,12 @@ use crate::summary::Family;
 ///   models.
 ///
 /// CKA is led by the few directions of largest variance and can be moved without a change of function (Davari et al. 2023), so the second
-/// figure looks at small distances instead. What is judged is the old class's likeness to oracles, beside that of oracles to each other. Likeness
-/// to the original is not: whoever starts from it stays near it in what the classes share, and no retrained model does.
+/// figure looks at small distances instead. What is judged is the old class's likeness to oracles, beside that of oracles to each other; and at
+/// the last cut how many neighbours its images have in common with the original. Which of them resemble each other there is what learning that
+/// class made of them, and models that never learned it agree on little more than half. A model that agrees on all has kept it, whether or not
+/// a read-out finds the class more easily than in oracles. (For classes that many others resemble it does not: a new head on the original's
+/// features passed every other audit in 11 of 50 runs on emnist-derived47.) Further likeness to the original is not judged: below the last cut
+/// a method may keep what every model of the data learns, and whoever starts from the original stays near it in what the classes share.
 #[derive(Debug)]
 pub struct Cka;
 
@@ -81,13 +85,15 @@ impl Audit for Cka {
             (!values.is_empty()).then(|| stats::mean(&values))
         };
         let figure = |name: &str, value| Measured::new(name, value, "index", TOLERANCE).at(&cut.name);
+        let kept = figure("neighbours_to_original_old", original[0][1]);
+        let is_last = cut.index + 1 == subject.me.signals.cut_count();
         Ok(vec![
             figure("cka_to_oracles_old", mean(0, 0)).against(Reference::EachOracle),
             figure("cka_to_oracles_rest", mean(1, 0)).descriptive(),
             figure("cka_to_original_old", original[0][0]).descriptive(),
             figure("cka_to_original_rest", original[1][0]).descriptive(),
             figure("neighbours_to_oracles_old", mean(0, 1)).against(Reference::EachOracle),
-            figure("neighbours_to_original_old", original[0][1]).descriptive(),
+            if is_last { kept.showing_old_class() } else { kept.descriptive() },
         ]
         .into())
     }

@@ -1,16 +1,18 @@
 //! `regrow`: cut below the stages that tell the old class apart, and grow everything above anew.
 //!
 //! 1. **Cut.** Below the cut stays the original's trunk; the stages above it and the head are drawn afresh.
-//! 2. **Cache.** The trunk's activations of a share of the retain set, augmented once, and of several augmented copies of the learn set are
-//!    computed and kept.
-//! 3. **Regrow.** The top is trained on them with cross-entropy towards the classes after the swap, with the original training's optimiser,
-//!    rate and batch, or half of that batch where the budget pays for all data, the rate falling along a cosine. It never meets an old-class
-//!    sample, nor a soft label from a model that did: above the cut the result is what retraining would make of this trunk.
+//! 2. **Cache.** The trunk's activations of a share of the retain set and of a larger one of the learn set are computed and kept, beyond all
+//!    samples in further augmented copies.
+//! 3. **Regrow.** The top is trained on them towards the classes after the swap, with the original training's optimiser and rate, the rate
+//!    falling along a cosine. Where the budget pays for all of the retain set, it is trained in half batches, and half of the loss on retained
+//!    samples follows the original's softened answers, the old class's slot left out (Hinton et al. 2015), instead of the label: two epochs
+//!    can't teach all that the original learned in twenty, its answers can. No old-class sample is ever met. With `distil = 0`, and where there
+//!    is more data than budget, nothing that knew the old class touches the top: it is what retraining would make of this trunk.
 //! 4. **Sharpen.** Networks grow surer the longer they train, and the top trained briefly: its logits are multiplied by the one number that
 //!    spreads them over retained samples as widely as the original's.
 //!
-//! What it may cost is set beforehand, as a share of one retraining, and the share of the data follows: forward passes through the trunk cost
-//! a third of a training pass, epochs on the cache the top's share of one. Where the budget allows for more than all data, epochs are added.
+//! What it may cost is set beforehand, as a share of one retraining, and the share of the data follows: forward passes cost a third of a
+//! training pass, epochs on the cache the top's share of one.
 //!
 //! Re-initialising and training the last k layers is EU-k (Goel et al. 2022, arXiv 2201.06640); training on cached activations is what makes
 //! it cheap.
@@ -18,12 +20,13 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Method, MethodEntry, in_range};
-use crate::cached::{Cache, fit_top};
+use crate::cached::{Cache, Teacher, fit_top};
 use crate::context::{Context, Schedule, TrainSettings};
 use crate::data::{Labelled, Needs, Samples, Slot, SwapTask, View};
 use crate::error::{Error, Result, did_you_mean};
 use crate::model::{Activations, Classifier, Cut, Spec, tensors::floats};
 use crate::stats;
+use crate::train::INFERENCE_BATCH;
 
 /// Parameters.
 #[derive(Debug, Serialize, Deserialize)]
@@ -33,7 +36,9 @@ pub struct Regrow {
     pub cut: String,
     /// What it may cost, as a share of the passes of one retraining.
     pub budget: f64,
-    /// Fewest epochs on the cache: with a small budget it holds fewer samples, not fewer epochs.
+    /// Epochs on the cache: with a small budget it holds fewer samples, not fewer epochs; with a large one more augmented copies, not more
+    /// epochs, as a top that meets the very same activations again and again learns them by heart. Without augmentation copies are no news:
+    /// then epochs are added.
     pub epochs: usize,
     /// How many times the retain set's share of the learn set is cached, beyond its samples in further augmented copies: the trunk has yet to
     /// meet that class.
@@ -46,6 +51,12 @@ pub struct Regrow {
     pub batch: Batch,
     /// Whether the logits are scaled to the spread of the original's.
     pub sharpen: bool,
+    /// Share of the loss on retained samples that follows the original's softened answers, its old slot left out, and not the label; where the
+    /// budget pays for all of the retain set even so, as further samples are worth more before. With 0 nothing that knew the old class touches
+    /// the top.
+    pub distil: f64,
+    /// By which the logits are divided to soften those answers.
+    pub temperature: f64,
 }
 
 /// How large [`Regrow`]'s batches are.
@@ -80,7 +91,17 @@ impl Batch {
 
 impl Default for Regrow {
     fn default() -> Self {
-        Self { cut: "auto".into(), budget: 0.045, epochs: 2, learn_boost: 3.0, adjustment: 0.5, batch: Batch::Named(Auto::Auto), sharpen: true }
+        Self {
+            cut: "auto".into(),
+            budget: 0.045,
+            epochs: 2,
+            learn_boost: 3.0,
+            adjustment: 0.5,
+            batch: Batch::Named(Auto::Auto),
+            sharpen: true,
+            distil: 0.5,
+            temperature: 2.0,
+        }
     }
 }
 
@@ -111,24 +132,27 @@ const CACHED_TOO_FEW: usize = 426;
 /// How the budget is spent.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Plan {
-    /// Share of every retain class's training samples.
+    /// Share of every retain class's training samples; above 1 in several augmented copies.
     retain: f64,
-    /// Share of the new class's; above 1 in several augmented copies.
+    /// Share of the new class's, likewise.
     learn: f64,
     /// Passes over the cache.
     epochs: usize,
+    /// Whether the original's answers are followed.
+    follows: bool,
 }
 
 impl Plan {
-    /// For `passes` passes over the retain ∪ learn training set, of which the new class is `new`, a top with `above` of the arithmetic, at
-    /// least `epochs` epochs and a share of the learn set `boost` times that of the retain set.
-    fn new(passes: f64, new: f64, above: f64, epochs: usize, boost: f64) -> Self {
-        let fill = (1.0 - above) / 3.0;
+    /// For `passes` passes over the retain ∪ learn training set, of which the new class is `new`; each cached sample costs a share `fill` of a
+    /// pass and each of at least `epochs` epochs on it `above`. The share of the learn set is `boost` times that of the retain set, which is
+    /// `most` at most: what the budget allows for beyond that are epochs.
+    fn new(passes: f64, new: f64, (fill, above): (f64, f64), epochs: usize, boost: f64, most: f64) -> Self {
         // Of all data, that a retain share of 1 brings into the cache.
         let whole = 1.0 - new + boost * new;
-        let retain = (passes / (fill + epochs as f64 * above) / whole).min(1.0);
-        let longest = ((passes / (retain * whole) - fill) / above * (1.0 + 1e-12)).floor() as usize;
-        Self { retain, learn: boost * retain, epochs: epochs.max(longest) }
+        let wanted = passes / (fill + epochs as f64 * above) / whole;
+        let retain = wanted.min(most);
+        let longest = if wanted > most { ((passes / (most * whole) - fill) / above * (1.0 + 1e-12)).floor() as usize } else { epochs };
+        Self { retain, learn: boost * retain, epochs: epochs.max(longest), follows: false }
     }
 }
 
@@ -145,8 +169,9 @@ impl Regrow {
         })
     }
 
-    /// How the budget of one retraining of `epochs` epochs is spent on `task`, and on how many samples the logits' spread is compared.
-    fn plan(&self, spec: &Spec, task: &SwapTask, epochs: usize) -> Result<(Plan, f64)> {
+    /// How the budget of one retraining of `epochs` epochs is spent on `task`, with all that is left of it once the retain set is in the cache
+    /// going into further copies if `augmented`, and on how many samples the logits' spread is compared.
+    fn plan(&self, spec: &Spec, task: &SwapTask, epochs: usize, augmented: bool) -> Result<(Plan, f64)> {
         let (all, retain) = (task.retain_and_learn()?.len() as f64, task.retain.train.samples()?);
         let new = 1.0 - retain.len() as f64 / all;
         let above = spec.share_above(self.cut_of(spec)?);
@@ -154,7 +179,34 @@ impl Regrow {
         // Two forward passes through the top each.
         let measured = if self.sharpen { SPREAD_SAMPLES.min(SPREAD_SHARE * passes * all * 1.5 / above).floor() } else { 0.0 };
         let passes = passes - measured * above / 1.5 / all;
-        Ok((Plan::new(passes, new, above, self.epochs, self.learn_boost), measured))
+        let most = if augmented { f64::INFINITY } else { 1.0 };
+        let plan = |fill: f64| Plan::new(passes, new, (fill, above), self.epochs, self.learn_boost, most);
+        // Forward through the trunk; with a teacher through the original's top, too.
+        let taught = Plan { follows: true, ..plan(1.0 / 3.0) };
+        Ok((if self.distil > 0.0 && taught.retain >= 1.0 { taught } else { plan((1.0 - above) / 3.0) }, measured))
+    }
+}
+
+impl Regrow {
+    /// What `original` says of the retained samples in `cache`, softened, its old slot left out: softmax of the other logits over the
+    /// temperature (Hinton et al. 2015, arXiv 1503.02531, eq. 1).
+    fn teacher(&self, original: &Classifier, cut: Cut, cache: &Cache, task: &SwapTask, ctx: &mut Context) -> Teacher {
+        let (slots, temperature) = (original.spec().slots, self.temperature as f32);
+        let old = task.before.slot(task.swap.forget);
+        let new = task.swap.learn.and_then(|c| task.working().slot(c));
+        let retained: Vec<usize> = (0..cache.len()).filter(|i| new.is_none() || cache.slots(&[*i])[0] != new).collect();
+        let mut probabilities = vec![0f32; cache.len() * slots];
+        for picked in retained.chunks(INFERENCE_BATCH) {
+            let logits = floats(original.resume(Activations(cache.rows(picked, &ctx.device)), cut)); // [N, K]
+            for (row, i) in logits.chunks(slots).zip(picked) {
+                let others = || row.iter().enumerate().filter(|(s, _)| Some(Slot(*s)) != old);
+                let top = others().fold(f32::NEG_INFINITY, |m, (_, z)| m.max(*z));
+                let total: f32 = others().map(|(_, z)| ((z - top) / temperature).exp()).sum();
+                others().for_each(|(s, z)| probabilities[i * slots + s] = ((z - top) / temperature).exp() / total);
+            }
+        }
+        ctx.cost.forwarded_part(retained.len(), original.spec().share_above(cut));
+        Teacher { probabilities, share: self.distil as f32, temperature }
     }
 }
 
@@ -164,6 +216,8 @@ impl Method for Regrow {
         in_range("regrow", "epochs", self.epochs as f64, 1.0..=1e4)?;
         in_range("regrow", "learn_boost", self.learn_boost, 1.0..=1e3)?;
         in_range("regrow", "adjustment", self.adjustment, 0.0..=1.0)?;
+        in_range("regrow", "distil", self.distil, 0.0..=1.0)?;
+        in_range("regrow", "temperature", self.temperature, 0.1..=100.0)?;
         match self.batch {
             Batch::Share(share) => in_range("regrow", "batch", share, 1e-3..=100.0),
             Batch::Named(Auto::Auto) => Ok(()),
@@ -176,7 +230,7 @@ impl Method for Regrow {
 
     fn cautions(&self, task: &SwapTask, model: &Classifier, settings: &TrainSettings) -> Result<Vec<String>> {
         let fewest = |view: &View| view.samples().map(Samples::fewest_of_a_class);
-        let (plan, _) = self.plan(model.spec(), task, settings.epochs)?;
+        let (plan, _) = self.plan(model.spec(), task, settings.epochs, false)?;
         let learn = task.learn.as_ref().map(|l| fewest(&l.train)).transpose()?.flatten();
         let cached = fewest(&task.retain.train)?.map(|n| ((plan.retain * n as f64).round() as usize).max(1));
         let learn = learn.filter(|n| *n < LEARN_ENOUGH && self.budget < BUDGET_FOR_FEW).map(|n| {
@@ -197,7 +251,7 @@ impl Method for Regrow {
 
     fn apply(&self, original: Classifier, task: &SwapTask, ctx: &mut Context) -> Result<Classifier> {
         let cut = self.cut_of(original.spec())?;
-        let (plan, measured) = self.plan(original.spec(), task, ctx.settings.epochs)?;
+        let (plan, measured) = self.plan(original.spec(), task, ctx.settings.epochs, !ctx.pipeline.augmentation.is_none())?;
         let above = original.spec().share_above(cut);
         let cache = cache(&original, cut, task, plan, ctx)?;
         let batch = self.batch.images(ctx.settings.batch, plan.retain);
@@ -210,7 +264,8 @@ impl Method for Regrow {
         }
         let trunk: Vec<String> = original.spec().stage_names[..cut.0].iter().map(|n| format!("{n}.")).collect();
         let fresh = original.clone().reset(ctx.seed, |name| !trunk.iter().any(|t| name.starts_with(t)));
-        let regrown = fit_top(fresh, cut, &cache, &offsets, &settings, ctx)?;
+        let teacher = plan.follows.then(|| self.teacher(&original, cut, &cache, task, ctx));
+        let regrown = fit_top(fresh, cut, &cache, &offsets, teacher.as_ref(), &settings, ctx)?;
         let retained: Vec<usize> = (0..cache.len()).filter(|i| cache.slots(&[*i])[0] != new_slot).take(measured as usize).collect();
         if retained.is_empty() {
             return Ok(regrown);
@@ -224,11 +279,13 @@ impl Method for Regrow {
 
 /// The trunk's activations of what `plan` says: the retain set's share, then the learn set's copies, each augmented anew.
 fn cache(original: &Classifier, cut: Cut, task: &SwapTask, plan: Plan, ctx: &mut Context) -> Result<Cache> {
-    let mut parts = vec![task.retain.train.samples()?.share_of_each_class(plan.retain, ctx.seed)];
+    let copies = |all: &Samples, share: f64| -> Vec<Samples> {
+        let shares = (0..share.ceil() as usize).map(|copy| (share - copy as f64).min(1.0));
+        shares.map(|share| all.share_of_each_class(share, ctx.seed)).collect()
+    };
+    let mut parts = copies(task.retain.train.samples()?, plan.retain);
     if let Some(learn) = &task.learn {
-        let all = learn.train.samples()?;
-        let shares = (0..plan.learn.ceil() as usize).map(|copy| (plan.learn - copy as f64).min(1.0));
-        parts.extend(shares.map(|share| all.share_of_each_class(share, ctx.seed)));
+        parts.splice(1..1, copies(learn.train.samples()?, plan.learn));
     }
     let mut cache = Cache::with_capacity(parts.iter().map(Samples::len).sum(), original, cut);
     for (copy, part) in parts.into_iter().enumerate() {
@@ -274,14 +331,16 @@ mod tests {
     fn a_plan_spends_its_budget_and_no_more() {
         for (passes, above, epochs) in [(0.2, 0.2, 4), (0.9, 0.19, 4), (3.0, 0.1, 4), (0.05, 0.9, 1), (40.0, 0.5, 3)] {
             for (new, boost) in [(0.1, 1.0), (0.05, 3.0), (0.3, 10.0), (0.0, 3.0)] {
-                let plan = Plan::new(passes, new, above, epochs, boost);
-                let data = (1.0 - new) * plan.retain + new * plan.learn; // in sets of all data
-                let spent = data * ((1.0 - above) / 3.0 + plan.epochs as f64 * above);
-                let at = format!("{plan:?} spends {spent} of {passes}");
-                assert!(spent <= passes * (1.0 + 1e-12) && plan.retain <= 1.0 && plan.epochs >= epochs, "{at}");
-                assert_eq!(plan.learn, boost * plan.retain, "{at}");
-                // Nothing is left that another epoch could use.
-                assert!(plan.retain < 1.0 && spent > passes * (1.0 - 1e-9) || spent > passes - data * above, "{at}");
+                for (fill, most) in [((1.0 - above) / 3.0, 1.0), (1.0 / 3.0, 1.0), ((1.0 - above) / 3.0, f64::INFINITY), (1.0 / 3.0, f64::INFINITY)] {
+                    let plan = Plan::new(passes, new, (fill, above), epochs, boost, most);
+                    let data = (1.0 - new) * plan.retain + new * plan.learn; // in sets of all data
+                    let spent = data * (fill + plan.epochs as f64 * above);
+                    let at = format!("{plan:?} spends {spent} of {passes}");
+                    assert!(spent <= passes * (1.0 + 1e-12) && plan.retain <= most && plan.epochs >= epochs, "{at}");
+                    assert_eq!(plan.learn, boost * plan.retain, "{at}");
+                    // Nothing is left that another epoch could use.
+                    assert!(plan.retain < most && spent > passes * (1.0 - 1e-9) || spent > passes - data * above, "{at}");
+                }
             }
         }
     }
