@@ -30,6 +30,14 @@ for control in ("original", "logit-mask", "head-distil", "random-init"):
     assert verdict[control]["verdict"] != "matched", verdict[control]
     assert verdict[control]["failing"], verdict[control]
 retrain = verdict["retrain"]
+
+# What keeps the original's features shows it at the last cut, the only one at which likeness to the original is judged.
+kept = [r for r in rows if r["metric"] == "neighbours_to_original_old"]
+judged = {r["cut"] for r in kept if r["within"] is not None}
+assert judged == {"fc"}, judged
+for model, within in (("logit-mask", False), ("head-distil", False), ("retrain", True)):
+    (row,) = [r for r in kept if r["model"] == model and r["cut"] == "fc"]
+    assert row["within"] is within and (within or row["value"] == 1.0), row
 assert retrain["audits_within"] >= 0.8 * retrain["audits_total"], retrain
 
 models = {v["model"] for v in scores["verdict"]}

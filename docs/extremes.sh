@@ -9,11 +9,11 @@ cargo build --release
 unlearn=target/release/unlearn
 mkdir -p "$out/runs" "$out/audits"
 
-# The demo's task, network and training; regrow's batch as it was when the page was written; `retrain` for the price, and to see an exact retraining judged by the same oracles.
+# The demo's task, network and training; regrow as it was when the page was written; `retrain` for the price, and to see an exact retraining judged by the same oracles.
 swap() { # NAME ARGUMENT...
     local name=$1; shift
     [ ! -f "$out/runs/$name/scores.json" ] || return 0
-    $unlearn swap --config configs/demo.toml --set regrow.batch=1.0 --store "$out/store" --methods "$methods" "$@" --out "$out/runs/$name" --resume --quiet >/dev/null
+    $unlearn swap --config configs/demo.toml --set regrow.batch=1.0 --set regrow.distil=0 --store "$out/store" --methods "$methods" "$@" --out "$out/runs/$name" --resume --quiet >/dev/null
 }
 methods=regrow,retrain
 only_regrow() { methods=regrow swap "$@"; }
