@@ -10,6 +10,9 @@ export UNLEARN_DATA=$data
 export UNLEARN_STORE=none # every time in the figures is taken in the run that shows it
 mkdir -p "$out"
 
+# 0. As it is now: pairs drawn last.
+$unlearn study --data emnist-derived47 --pairs 4 --seed 5 --out "$out/emnist-seed-5" --resume --quiet
+
 # 1. Pairs that nobody looked at, default settings, five seeds each; each study keeps its oracles in itself.
 $unlearn study --config configs/study-emnist-derived47.toml --out "$out/emnist-seed-3" --resume --quiet
 $unlearn study --config configs/study-emnist-derived47.toml --seed 1 --out "$out/emnist-seed-1" --resume --quiet
@@ -29,6 +32,7 @@ ablation() { # DATA FORGET LEARN: of the run OUT/ablation/DATA
     }
     variant default
     variant no-sharpening sharpen=false
+    variant no-distil distil=0.0
     variant no-boost learn_boost=1.0
     variant adjusted-fully adjustment=1.0
     variant whole-batch batch=1.0

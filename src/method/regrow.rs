@@ -185,16 +185,11 @@ impl Regrow {
         let taught = Plan { follows: true, ..plan(1.0 / 3.0) };
         Ok((if self.distil > 0.0 && taught.retain >= 1.0 { taught } else { plan((1.0 - above) / 3.0) }, measured))
     }
-}
 
-impl Regrow {
-    /// What `original` says of the retained samples in `cache`, softened, its old slot left out: softmax of the other logits over the
-    /// temperature (Hinton et al. 2015, arXiv 1503.02531, eq. 1).
-    fn teacher(&self, original: &Classifier, cut: Cut, cache: &Cache, task: &SwapTask, ctx: &mut Context) -> Teacher {
+    /// What `original` says of the samples `retained` of `cache`, softened, its slot `old` left out: softmax of the other logits over
+    /// the temperature (Hinton et al. 2015, arXiv 1503.02531, eq. 1).
+    fn teacher(&self, original: &Classifier, cut: Cut, (cache, retained): (&Cache, &[usize]), old: Option<Slot>, ctx: &mut Context) -> Teacher {
         let (slots, temperature) = (original.spec().slots, self.temperature as f32);
-        let old = task.before.slot(task.swap.forget);
-        let new = task.swap.learn.and_then(|c| task.working().slot(c));
-        let retained: Vec<usize> = (0..cache.len()).filter(|i| new.is_none() || cache.slots(&[*i])[0] != new).collect();
         let mut probabilities = vec![0f32; cache.len() * slots];
         for picked in retained.chunks(INFERENCE_BATCH) {
             let logits = floats(original.resume(Activations(cache.rows(picked, &ctx.device)), cut)); // [N, K]
@@ -264,14 +259,16 @@ impl Method for Regrow {
         }
         let trunk: Vec<String> = original.spec().stage_names[..cut.0].iter().map(|n| format!("{n}.")).collect();
         let fresh = original.clone().reset(ctx.seed, |name| !trunk.iter().any(|t| name.starts_with(t)));
-        let teacher = plan.follows.then(|| self.teacher(&original, cut, &cache, task, ctx));
+        let retained: Vec<usize> = (0..cache.len()).filter(|i| cache.slots(&[*i])[0] != new_slot).collect();
+        let old = task.before.slot(task.swap.forget);
+        let teacher = plan.follows.then(|| self.teacher(&original, cut, (&cache, &retained), old, ctx));
         let regrown = fit_top(fresh, cut, &cache, &offsets, teacher.as_ref(), &settings, ctx)?;
-        let retained: Vec<usize> = (0..cache.len()).filter(|i| cache.slots(&[*i])[0] != new_slot).take(measured as usize).collect();
-        if retained.is_empty() {
+        let measured = &retained[..retained.len().min(measured as usize)];
+        if measured.is_empty() {
             return Ok(regrown);
         }
-        ctx.cost.forwarded_part(2 * retained.len(), above);
-        let [wanted, has] = [&original, &regrown].map(|m| spread_of(m, cut, &cache, &retained, ctx));
+        ctx.cost.forwarded_part(2 * measured.len(), above);
+        let [wanted, has] = [&original, &regrown].map(|m| spread_of(m, cut, &cache, measured, ctx));
         let factor = (wanted / has).sqrt() as f32;
         Ok(if factor.is_normal() { scaled(regrown, factor) } else { regrown })
     }
