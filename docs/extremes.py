@@ -24,6 +24,10 @@ CASES = [
     ("fifth swap in a row, first class", "audits/row-first", ["regrow", "retrain"]),
     ("mlp", "runs/mlp", ["regrow", "retrain"]),
     ("30 epochs, by 3 oracles", "runs/epochs-30", ["regrow", "retrain"]),
+    ("10 % wrong labels", "runs/wrong-10", ["regrow", "retrain"]),
+    ("30 % wrong labels", "runs/wrong-30", ["regrow", "retrain"]),
+    ("tenth swap in a row, last class", "runs/ten-9", ["regrow", "retrain"]),
+    ("tenth swap in a row, first class", "audits/ten-first", ["regrow", "retrain"]),
 ]
 # Audit, metric, and whether it is a figure by cut, of which the last one counts.
 FIGURES = [

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Every figure of docs/extremes.md: docs/extremes.sh OUT
-# OUT gets the run directories, and in OUT/store the originals and oracles that they share. A quarter to half an hour on two cores; stopped, the same
-# command goes on. OUT/extremes.txt is what it prints.
+# Every figure of docs/extremes.md: docs/extremes.sh OUT DATA_DIR
+# DATA_DIR holds emnist/ (emnist-derived47), for the ten swaps in a row; the rest needs no data. OUT gets the run directories, and in OUT/store the
+# originals and oracles that they share. Half an hour on two cores; stopped, the same command goes on. OUT/extremes.txt is what it prints.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-out=$1
+out=$1 data=$2
 cargo build --release
 unlearn=target/release/unlearn
 mkdir -p "$out/runs" "$out/audits"
@@ -66,5 +66,30 @@ swap mlp --arch mlp
 
 # 6. An original trained three times as long, and oracles as it.
 swap epochs-30 --epochs 30 --oracles 3
+
+# 7. Wrong labels: images of retained digits among those of the new class, for oracles too.
+for percent in 10 30; do
+    [ -d "$out/wrong-$percent" ] || docs/wrong_labels.py "$out/wrong-$percent" "0.$percent"
+    swap "wrong-$percent" --data "idx:$out/wrong-$percent"
+done
+
+# 8. Ten swaps in a row on emnist-derived47: the digits of an original of 0–9 and A–J go one by one, K–T come. `regrow` as it is. The last model is
+#    judged for the class that went last and for the one that went first.
+letters() { # NAME ARGUMENT...
+    local name=$1; shift
+    [ ! -f "$out/runs/$name/scores.json" ] || return 0
+    $unlearn swap --data emnist-derived47 --data-dir "$data" --arch cnn-s --epochs 20 --lr 0.005 --schedule cosine --store "$out/store" "$@" \
+        --out "$out/runs/$name" --resume --quiet >/dev/null
+}
+model=(--classes 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19)
+for i in 0 1 2 3 4 5 6 7 8; do
+    letters "ten-$i" "${model[@]}" --forget "$i" --learn "$((20 + i))" --methods regrow --oracles 0
+    model=(--model "$(models "ten-$i" regrow)")
+done
+letters ten-9 "${model[@]}" --forget 9 --learn 29 --methods regrow,retrain
+oracles_of ten-9
+rm -rf "$out/audits/ten-first"
+$unlearn audit "$(models ten-9 regrow)" "$(models ten-9 retrain)" "${oracles[@]}" --forget 0 --learn 20 --data emnist-derived47 --data-dir "$data" \
+    --out "$out/audits/ten-first" --quiet >/dev/null
 
 docs/extremes.py "$out" | tee "$out/extremes.txt"

@@ -128,7 +128,7 @@ pub struct StudyArgs {
     /// Settings from a TOML file; flags win over it
     #[arg(long)]
     pub config: Option<PathBuf>,
-    /// Directory to write: a run directory a pair and seed, study.json, study.md
+    /// Directory to write: a run directory a pair and seed, study.html, study.json, study.md
     #[arg(long)]
     pub out: PathBuf,
     /// Go on with an interrupted study

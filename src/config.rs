@@ -101,6 +101,10 @@ pub struct Settings {
     /// Parameters by method.
     #[arg(skip)]
     pub method: BTreeMap<String, toml::Table>,
+    /// SHA-256 of the original that the run whose file was read did not train, but was given.
+    #[arg(skip)]
+    #[serde(skip)]
+    pub given_sha256: Option<String>,
 }
 
 /// Keys of [`Settings`] in a file.
@@ -146,8 +150,8 @@ pub fn read_keys<T: DeserializeOwned>(path: &Path, valid: &[&str]) -> Result<T> 
 }
 
 impl Settings {
-    /// Reads a TOML file: these keys, or the `config.toml` of a run, whose task, training and methods are then taken (but no original that was
-    /// given to it).
+    /// Reads a TOML file: these keys, or the `config.toml` of a run, whose task, training and methods are then taken (of an original that was
+    /// given to it only the hash: [`Settings::given_sha256`]).
     ///
     /// # Errors
     /// As [`read_keys`]; a run's file of another version.
@@ -191,6 +195,7 @@ impl Settings {
             store: self.store.or(fallback.store),
             set: [fallback.set, self.set].concat(),
             method,
+            given_sha256: self.given_sha256.or(fallback.given_sha256),
         }
     }
 
@@ -355,6 +360,7 @@ impl From<RunConfig> for Settings {
             methods: Some(run.methods),
             oracles: Some(run.oracles),
             method: run.method,
+            given_sha256: run.model_sha256,
             ..Self::default()
         }
     }

@@ -121,6 +121,12 @@ fn another_configuration_is_refused_by_its_key() {
     assert!(before == tree(&bench.path("run")), "a refusal touches nothing");
     // The run says itself what it was begun with.
     bench.unlearn("swap --config run/config.toml --out run --resume --quiet").ok();
+    // … but not which original it was given: that is asked for.
+    let given = format!("{} --model run/models/original.safetensors", line("given"));
+    bench.unlearn(&given).ok();
+    bench.unlearn("swap --config given/config.toml --out other").refused(&["--config given/config.toml", "was given one", "--model"]);
+    assert!(!bench.path("other").exists());
+    bench.unlearn("swap --config given/config.toml --model given/models/original.safetensors --oracles 0 --out other --quiet").ok();
     // The number of threads is no part of the configuration: no result depends on it.
     bench.unlearn(&format!("{} --resume", line("run").replace("--threads 1", "--threads 2"))).ok();
 }

@@ -30,11 +30,19 @@ fn a_study_swaps_its_pairs_and_sums_them_up() {
     );
     assert_eq!(serde_json::from_slice::<serde_json::Value>(&bench.read("out/study.json")).unwrap(), report);
 
-    // A directory that is there is not touched unless asked for, and then nothing is made twice.
+    // A directory that is there is not touched unless asked for, and then what is finished is not found again, what is not is.
     bench.unlearn(line).refused(&["--out out", "--resume"]);
-    let events = bench.read("out/study.json");
+    let (found, page) = (bench.read("out/study.json"), bench.read("out/study.html"));
+    let runs: Vec<String> =
+        ["1", "2"].map(|n| rows.iter().map(|r| r["run"].as_str().unwrap()).find(|r| r.starts_with(&format!("pair-{n}"))).unwrap().into()).to_vec();
+    bench.write(&format!("out/{}/report.html", runs[0]), "as it was");
+    std::fs::remove_file(bench.path(&format!("out/{}/report.html", runs[1]))).unwrap();
     bench.unlearn(&format!("{line} --resume")).ok();
-    assert_eq!(bench.read("out/study.json"), events);
+    assert_eq!((bench.read("out/study.json"), bench.read("out/study.html")), (found, page));
+    assert_eq!(bench.read(&format!("out/{}/report.html", runs[0])), b"as it was");
+    assert!(bench.read(&format!("out/{}/report.html", runs[1])).starts_with(b"<!DOCTYPE html>"));
+    // What it began with another build or other settings it does not take over.
+    bench.unlearn(&format!("{} --resume", line.replace("--oracles 1", "--oracles 2"))).refused(&["begun with another configuration", "oracles"]);
 }
 
 #[test]

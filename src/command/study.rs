@@ -12,7 +12,7 @@ use unlearn::study::{self, MethodSummary, Report, Row, Study, StudySettings};
 use unlearn::summary::{ModelKind, Scores, Summary};
 use unlearn::{files, report as page, store};
 
-use super::{print_json, save, swap, use_threads};
+use super::{print_json, swap, use_threads};
 use crate::cli::{StudyArgs, SwapArgs};
 
 pub fn study(args: StudyArgs, json: bool, output: &Output) -> Result<()> {
@@ -40,8 +40,7 @@ pub fn study(args: StudyArgs, json: bool, output: &Output) -> Result<()> {
             output.status(&format!("{name}: pair {} of {}", index + 1, study.pairs));
             let out = out.join(&name);
             let resume = out.exists();
-            let (run, evidence) = swap::run(SwapArgs { config: None, out, resume, model: None, settings }, output)?;
-            let summary = save(&run, &evidence)?;
+            let summary = swap::summary(SwapArgs { config: None, out, resume, model: None, settings }, output)?;
             found.rows.extend(study::rows(&name, Some(seed), &summary.scores, epochs));
             found.runs.push((name, summary));
         }
@@ -55,7 +54,7 @@ pub fn study(args: StudyArgs, json: bool, output: &Output) -> Result<()> {
         Some(report) if json => print_json(&report, output),
         _ => {
             output.result(&found.table());
-            output.result(&format!("Study: {}  Scores: {}/*/scores.json", out.join("study.json").display(), out.display()));
+            output.result(&format!("Study: {}  Scores: {}/*/scores.json", out.join("study.html").display(), out.display()));
             Ok(())
         }
     }
@@ -125,6 +124,7 @@ impl Found {
         }
         write_json(&out.join("study.json"), &report)?;
         files::write_bytes(&out.join("study.md"), self.table().as_bytes())?;
+        files::write_bytes(&out.join("study.html"), page::study(&report, &self.runs, &self.means).as_bytes())?;
         Ok(report)
     }
 }

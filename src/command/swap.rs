@@ -13,12 +13,12 @@ use unlearn::output::Output;
 use unlearn::run::Run;
 use unlearn::schedule::{Job, side_by_side};
 use unlearn::store::Store;
-use unlearn::summary::ModelKind;
+use unlearn::summary::{ModelKind, Summary};
 use unlearn::unit::{Made, Order, Origin, Workshop};
 use unlearn::{method, oracle, train};
 
 use super::plan::{Given, Plan};
-use super::{publish, resolve};
+use super::{publish, resolve, save};
 use crate::cli::{DemoArgs, SwapArgs};
 
 /// The demo is a swap with these settings.
@@ -39,32 +39,76 @@ pub fn swap(args: SwapArgs, json: bool, output: &Output) -> Result<()> {
 }
 
 /// The whole line, up to what was found.
-pub fn run(args: SwapArgs, output: &Output) -> Result<(Run, Evidence)> {
-    let settings = resolve(args.settings, args.config.as_deref())?;
-    let Plan { dataset, task, config, device, given } = Plan::of(&settings, args.model.as_deref())?;
-    let store = Store::of(settings.store.as_deref(), output)?; // before the run's directory: a refused run leaves none
-    let cautions = config.cautions(&task, &Classifier::zeros(&config.arch, dataset.shape(), task.before.len(), &device)?)?;
-    let run = Run::create(&args.out, &config, args.resume)?;
-    cautions.iter().for_each(|c| output.warn(c));
-    let reporter = Reporter::with_events(output.clone(), run.events())?;
-    let workshop = Workshop { run: &run, store: store.as_ref(), config: &config, dataset: &dataset, device, reporter };
+fn run(args: SwapArgs, output: &Output) -> Result<(Run, Evidence)> {
+    let begun = Begun::of(args, output)?;
+    let evidence = begun.finish(output)?;
+    Ok((begun.run, evidence))
+}
 
-    if let Some((model, ..)) = &given {
-        warn_of_guessing(&workshop, &task, model, output)?; // before the oracles' work
+/// The whole line, for a caller that goes on with many runs: what this build found before, with the same settings, is read from the run's
+/// directory and not found again.
+pub fn summary(args: SwapArgs, output: &Output) -> Result<Summary> {
+    let begun = Begun::of(args, output)?;
+    if begun.is_finished()? {
+        output.status(&format!("{}: finished already", begun.run.dir().display()));
+        return begun.run.summary();
     }
-    let told = given.is_some();
-    let trained = trained(&workshop, &task, given)?; // the original, then the oracles
-    if !told {
-        warn_of_guessing(&workshop, &task, &trained[0].model, output)?;
+    let evidence = begun.finish(output)?;
+    save(&begun.run, &evidence)
+}
+
+/// A swap before any work: what can be refused was not.
+struct Begun {
+    plan: Plan,
+    store: Option<Store>,
+    run: Run,
+    cautions: Vec<String>,
+}
+
+impl Begun {
+    fn of(args: SwapArgs, output: &Output) -> Result<Self> {
+        let settings = resolve(args.settings, args.config.as_deref())?;
+        if let (Some(sha256), None) = (&settings.given_sha256, &args.model) {
+            let at = args.config.map_or("--config".into(), |c| format!("--config {}", c.display()));
+            let what = format!("that run did not train its original, it was given one (SHA-256 {})", &sha256[..12.min(sha256.len())]);
+            return Err(Error::input(at, what, "give it with --model: a copy lies in models/original.safetensors beside that file"));
+        }
+        let plan = Plan::of(&settings, args.model.as_deref())?;
+        let store = Store::of(settings.store.as_deref(), output)?; // before the run's directory: a refused run leaves none
+        let Plan { dataset, task, config, device, .. } = &plan;
+        let cautions = config.cautions(task, &Classifier::zeros(&config.arch, dataset.shape(), task.before.len(), device)?)?;
+        let run = Run::create(&args.out, config, args.resume)?;
+        Ok(Self { plan, store, run, cautions })
     }
-    let swapped = swapped(&workshop, &task, &trained[0])?;
 
-    let untrained = untrained(&workshop, &task)?;
+    /// Whether the last thing that is written is there, by this very build.
+    fn is_finished(&self) -> Result<bool> {
+        Ok(self.run.report().is_file() && self.run.config()?.commit == self.plan.config.commit)
+    }
 
-    let models: Vec<Finished> = trained.into_iter().chain(swapped).chain([untrained]).map(finished).collect();
-    let mut evidence = assess::assess(&models, &task, &dataset, |name| workshop.context(name))?;
-    evidence.scores.warnings.splice(..0, cautions);
-    Ok((run, evidence))
+    /// All of the work.
+    fn finish(&self, output: &Output) -> Result<Evidence> {
+        let Self { plan: Plan { dataset, task, config, device, given }, store, run, cautions } = self;
+        cautions.iter().for_each(|c| output.warn(c));
+        let reporter = Reporter::with_events(output.clone(), run.events())?;
+        let workshop = Workshop { run, store: store.as_ref(), config, dataset, device: device.clone(), reporter };
+
+        if let Some((model, ..)) = given {
+            warn_of_guessing(&workshop, task, model, output)?; // before the oracles' work
+        }
+        let trained = trained(&workshop, task, given.clone())?; // the original, then the oracles
+        if given.is_none() {
+            warn_of_guessing(&workshop, task, &trained[0].model, output)?;
+        }
+        let swapped = swapped(&workshop, task, &trained[0])?;
+
+        let untrained = untrained(&workshop, task)?;
+
+        let models: Vec<Finished> = trained.into_iter().chain(swapped).chain([untrained]).map(finished).collect();
+        let mut evidence = assess::assess(&models, task, dataset, |name| workshop.context(name))?;
+        evidence.scores.warnings.splice(..0, cautions.iter().cloned());
+        Ok(evidence)
+    }
 }
 
 /// Says so where the original hardly knows its own classes; the report does, too.

@@ -1,4 +1,4 @@
-//! The report: a run's [`Summary`] as one self-contained page, as Markdown, and side by side with other runs.
+//! The report: a run's [`Summary`] as one self-contained page, as Markdown, and side by side with other runs; and the page of a study.
 //!
 //! Pure: no files, no clock, no tensors. The same summary gives the same bytes.
 //!
@@ -10,6 +10,7 @@
 //! | `headline`, `families`, `table`, `never_seen`, `heat`, `cost` | tables |
 //! | `depth`, `exhibits`, `curves`, `confusion`, `samples` | pictures |
 //! | `markdown`, `compare` | Markdown of one run, and of several |
+//! | `study` | the page of a study |
 //! | `models` | the models in order, with their line styles |
 //! | `text`, `svg`, `style.css` | figures and escaping, plots, looks |
 
@@ -27,6 +28,7 @@ mod markdown;
 mod models;
 mod never_seen;
 mod samples;
+mod study;
 mod svg;
 mod table;
 mod text;
@@ -39,6 +41,7 @@ mod tests;
 
 pub use compare::compare;
 pub use markdown::markdown;
+pub use study::study;
 
 use crate::summary::Summary;
 use models::Models;
@@ -73,11 +76,15 @@ pub fn html(summary: &Summary) -> String {
         guide::definitions(summary),
         guide::footer(),
     ];
+    page(&format!("{} – unlearning report", guide::title(summary)), &sections.concat())
+}
+
+/// A whole page around the sections in `body`.
+fn page(title: &str, body: &str) -> String {
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta name=\"color-scheme\" content=\"light dark\">\n<title>{} – unlearning report</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n{}</main>\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n<title>{}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n{body}</main>\n\
          <script>{SCRIPT}</script>\n</body>\n</html>\n",
-        text::escape(&guide::title(summary)),
-        sections.concat()
+        text::escape(title)
     )
 }

@@ -35,6 +35,11 @@ impl Model<'_> {
         format!(r#"<svg class="key {}" viewBox="0 0 28 12" aria-hidden="true"><path class="line" d="M0 6H28"/>{marker}</svg>"#, self.class)
     }
 
+    /// The marker alone, where models are points.
+    pub fn point(&self) -> String {
+        format!(r#"<svg class="key {}" viewBox="0 0 28 12" aria-hidden="true">{}</svg>"#, self.class, super::svg::marker(self.marker, 14.0, 6.0))
+    }
+
     /// What a reader must know about its kind; empty for methods.
     pub fn note(&self) -> &'static str {
         match self.kind {

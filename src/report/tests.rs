@@ -1,6 +1,7 @@
 //! What must hold of every page, whatever the summary; and how the page and the tables are built.
 
 use super::{compare, fixture, html, markdown};
+use crate::study;
 use crate::summary::{Content, ModelKind, Summary};
 
 /// A tag or the text between two.
@@ -115,11 +116,47 @@ fn comparison() {
     assert!(compare(&[]).starts_with("| run"));
 }
 
+/// Every page: of each summary, and of studies.
+fn pages() -> Vec<(&'static str, String)> {
+    let runs = all().into_iter().map(|(name, summary)| (name, html(&summary)));
+    runs.chain([("study", study_page(vec![fixture::swap(), fixture::swap()])), ("study of nothing", study_page(vec![fixture::empty()]))]).collect()
+}
+
+/// The page of a study of `runs`, with the first as their mean.
+fn study_page(runs: Vec<Summary>) -> String {
+    let named: Vec<(String, Summary)> = runs.into_iter().enumerate().map(|(i, s)| (format!("pair-{}-6-3", i + 1), s)).collect();
+    let means = vec![("pair-1-6-3-mean".to_owned(), named[0].1.clone())];
+    let rows = |runs: &[(String, Summary)]| runs.iter().flat_map(|(name, s)| study::rows(name, Some(0), &s.scores, 10)).collect::<Vec<_>>();
+    let (rows, of_means) = (rows(&named), rows(&means));
+    let methods = study::methods(&rows, &of_means);
+    let report = study::Report { format: 1, dataset: "a&b".to_owned(), seed: 0, seeds: 1, oracles: 3, rows, means: of_means, methods };
+    super::study(&report, &named, &means)
+}
+
+#[test]
+fn study_skeleton() {
+    insta::assert_snapshot!(skeleton(&study_page(vec![fixture::swap(), fixture::swap()])));
+}
+
+#[test]
+fn a_study_draws_every_judged_model_and_oracle_of_every_run() {
+    let once = study_page(vec![fixture::swap()]);
+    let twice = study_page(vec![fixture::swap(), fixture::swap()]);
+    let marks = |page: &str| {
+        let plot = page.split("<svg class=\"plot\"").nth(1).and_then(|p| p.split("</svg>").next()).expect("a plot");
+        plot.matches("class=\"mark\"").count()
+    };
+    let drawn = fixture::swap().scores.verdict.iter().filter(|v| v.kind != ModelKind::Original).count();
+    assert_eq!((marks(&once), marks(&twice)), (drawn, 2 * drawn));
+    assert!(twice.contains("href=\"pair-2-6-3/report.html\"") && !twice.contains("pair-1-6-3-mean/report.html"));
+    assert!(once.contains("a&amp;b: 1 pair drawn at random") && !once.contains("a&b"));
+    assert!(study_page(vec![fixture::empty()]).contains("nothing was judged"));
+}
+
 #[test]
 fn tags_are_balanced() {
     const VOID: &[&str] = &["!DOCTYPE", "meta", "br", "wbr", "img"];
-    for (name, summary) in all() {
-        let page = html(&summary);
+    for (name, page) in pages() {
         let mut open = Vec::new();
         for piece in pieces(&page) {
             match piece {
@@ -134,8 +171,7 @@ fn tags_are_balanced() {
 
 #[test]
 fn page_stands_alone() {
-    for (name, summary) in all() {
-        let page = html(&summary);
+    for (name, page) in pages() {
         for outside in ["http", "url(", "@import", "<link", "src=\"/", "//"] {
             // Base64 may hold two slashes in a row.
             let page = if outside == "//" {
@@ -184,7 +220,7 @@ fn undefined_never_prints_as_a_number() {
                 points[1] = (1.0, f64::INFINITY);
             }
         }
-        let texts = [html(&summary), markdown(&summary), compare(&[(name.to_owned(), summary)])];
+        let texts = [html(&summary), markdown(&summary), compare(&[(name.to_owned(), summary.clone())]), study_page(vec![summary])];
         for text in texts {
             let text = text.replace(super::STYLE, "");
             assert!(!text.contains("NaN") && !text.contains(">inf") && !text.contains("inf ") && !text.contains("-inf"), "{name}");

@@ -97,6 +97,14 @@ pub struct FamilyVerdict {
     pub direction: Option<String>,
 }
 
+impl FamilyVerdict {
+    /// How much of its limits it takes up, by the statistic that takes more: up to 1 it is matched; infinite where a figure came out as NaN or
+    /// infinity.
+    pub fn of_limits(&self) -> f64 {
+        (self.excess / self.excess_limit).max(self.farthest.map_or(f64::INFINITY, |f| f / self.farthest_limit))
+    }
+}
+
 /// How the limits of the verdicts were set, and how they do on oracles held out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Calibration {
@@ -157,4 +165,11 @@ pub struct Verdict {
     /// The family farthest beyond, or nearest to, its limits.
     #[serde(default)]
     pub worst_family: Option<Family>,
+}
+
+impl Verdict {
+    /// The family that [`Verdict::worst_family`] names.
+    pub fn worst(&self) -> Option<&FamilyVerdict> {
+        self.families.iter().find(|f| Some(f.family) == self.worst_family)
+    }
 }
