@@ -41,7 +41,7 @@ fn a_study_swaps_its_pairs_and_sums_them_up() {
     assert_eq!((bench.read("out/study.json"), bench.read("out/study.html")), (found, page));
     assert_eq!(bench.read(&format!("out/{}/report.html", runs[0])), b"as it was");
     assert!(bench.read(&format!("out/{}/report.html", runs[1])).starts_with(b"<!DOCTYPE html>"));
-    // What it began with another build or other settings it does not take over.
+    // With other settings it is another study.
     bench.unlearn(&format!("{} --resume", line.replace("--oracles 1", "--oracles 2"))).refused(&["begun with another configuration", "oracles"]);
 }
 

@@ -70,7 +70,7 @@ impl Begun {
         let settings = resolve(args.settings, args.config.as_deref())?;
         if let (Some(sha256), None) = (&settings.given_sha256, &args.model) {
             let at = args.config.map_or("--config".into(), |c| format!("--config {}", c.display()));
-            let what = format!("that run did not train its original, it was given one (SHA-256 {})", &sha256[..12.min(sha256.len())]);
+            let what = format!("that run did not train its original, it was given one (SHA-256 {sha256})");
             return Err(Error::input(at, what, "give it with --model: a copy lies in models/original.safetensors beside that file"));
         }
         let plan = Plan::of(&settings, args.model.as_deref())?;
