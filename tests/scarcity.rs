@@ -201,6 +201,23 @@ fn regrow_is_warned_of_where_it_was_measured_to_fail_and_nowhere_else() {
 }
 
 #[test]
+fn regrow_is_warned_of_where_much_lies_above_the_cut() {
+    let digits = embedded::mnist_mini().unwrap();
+    let task = SwapTask::new(&digits, &common::map(&[0, 1, 2, 4, 5, 6, 7, 8, 9]), Swap { forget: ClassId(6), learn: Some(ClassId(3)) }).unwrap();
+    let settings = TrainSettings { epochs: 30, ..common::context("any", &digits, 30).settings };
+    let cautions = |arch: &str, parameters: &str| {
+        let like = Classifier::zeros(arch, digits.shape(), 9, &unlearn::device::open("cpu").unwrap()).unwrap();
+        let regrow = method::find("regrow").unwrap();
+        (regrow.build)(&parameters.parse().unwrap()).unwrap().cautions(&task.for_method("regrow", regrow.needs), &like, &settings).unwrap()
+    };
+    assert_eq!(cautions("cnn-s", ""), Vec::<String>::new());
+    let large = cautions("resnet20", "");
+    assert!(large.len() == 1 && large[0].starts_with("32 % of the network's arithmetic lies above the cut"), "{large:?}");
+    assert_eq!(cautions("resnet20", "budget = 0.3"), Vec::<String>::new());
+    assert_eq!(cautions("cnn-s", "cut = 'conv2'").len(), 1, "an earlier cut of a fine network is no other thing");
+}
+
+#[test]
 fn warnings_come_before_the_work_and_stay_in_the_report() {
     let bench = Bench::new();
     let line = |out: &str, method: &str| format!("swap {TINY} {SWAP} --oracles 0 --learn-samples 3 --methods {method} --out {out}");
