@@ -1,8 +1,8 @@
-"""Splits emnist-derived47's training images into training and test files, so that settings can be chosen by whole runs without its test images.
+"""Splits a data set's training images into training and test files, so that settings can be chosen by whole runs without its test images.
 
-    python3 docs/dev_split.py DATA_DIR NEW_DATA_DIR
+    python3 docs/dev_split.py DATA_DIR NEW_DATA_DIR [emnist-derived47 | cifar10]
 
-100 of every class's 600 training images, drawn with seed 7, become the new set's test images. Needs NumPy.
+One sixth of every class's training images, drawn with seed 7, become the new set's test images. Needs NumPy.
 """
 
 import gzip
@@ -13,36 +13,52 @@ import sys
 
 import numpy as np
 
-HELD_OUT = 100
-source, target = (pathlib.Path(a) / "emnist" for a in sys.argv[1:3])
+
+def split(labels):
+    """Indices of the training and of the test images."""
+    rng = np.random.default_rng(7)
+    parts = {"train": [], "test": []}
+    for label in np.unique(labels):
+        order = rng.permutation(np.flatnonzero(labels == label))
+        parts["test"].extend(order[: len(order) // 6])
+        parts["train"].extend(order[len(order) // 6 :])
+    return {part: np.sort(chosen) for part, chosen in parts.items()}
 
 
-def name(part, kind):
-    return f"emnist-derived47-{part}-{kind}-ubyte.gz"
+def emnist_derived47(source, target):
+    source, target = source / "emnist", target / "emnist"
+    target.mkdir(parents=True)
+
+    def name(part, kind):
+        return f"emnist-derived47-{part}-{kind}-ubyte.gz"
+
+    def read(path):
+        data = gzip.decompress(path.read_bytes())
+        dimensions = data[3]
+        shape = struct.unpack(f">{dimensions}I", data[4 : 4 + 4 * dimensions])
+        return np.frombuffer(data, np.uint8, offset=4 + 4 * dimensions).reshape(shape)
+
+    def write(path, values):
+        header = struct.pack(">BBBB", 0, 0, 8, values.ndim) + struct.pack(f">{values.ndim}I", *values.shape)
+        path.write_bytes(gzip.compress(header + values.tobytes(), mtime=0))
+
+    images, labels = (read(source / name("train", kind)) for kind in ("images-idx3", "labels-idx1"))
+    for part, chosen in split(labels).items():
+        write(target / name(part, "images-idx3"), images[chosen])
+        write(target / name(part, "labels-idx1"), labels[chosen])
+    shutil.copyfile(source / "emnist-derived47-mapping.txt", target / "emnist-derived47-mapping.txt")
 
 
-def read(path):
-    data = gzip.decompress(path.read_bytes())
-    dimensions = data[3]
-    shape = struct.unpack(f">{dimensions}I", data[4 : 4 + 4 * dimensions])
-    return np.frombuffer(data, np.uint8, offset=4 + 4 * dimensions).reshape(shape)
+def cifar10(source, target):
+    source, target = (folder / "cifar10" / "cifar-10-batches-bin" for folder in (source, target))
+    target.mkdir(parents=True)
+    batches = [np.fromfile(source / f"data_batch_{i}.bin", np.uint8) for i in range(1, 6)]
+    records = np.concatenate(batches).reshape(-1, 1 + 3 * 32 * 32)
+    parts = split(records[:, 0])
+    for i, chosen in enumerate(np.array_split(parts["train"], 5), 1):
+        records[chosen].tofile(target / f"data_batch_{i}.bin")
+    records[parts["test"]].tofile(target / "test_batch.bin")
 
 
-def write(path, values):
-    header = struct.pack(">BBBB", 0, 0, 8, values.ndim) + struct.pack(f">{values.ndim}I", *values.shape)
-    path.write_bytes(gzip.compress(header + values.tobytes(), mtime=0))
-
-
-target.mkdir(parents=True)
-images, labels = (read(source / name("train", kind)) for kind in ("images-idx3", "labels-idx1"))
-rng = np.random.default_rng(7)
-parts = {"train": [], "test": []}
-for label in np.unique(labels):
-    order = rng.permutation(np.flatnonzero(labels == label))
-    parts["test"].extend(order[:HELD_OUT])
-    parts["train"].extend(order[HELD_OUT:])
-for part, chosen in parts.items():
-    chosen = np.sort(chosen)
-    write(target / name(part, "images-idx3"), images[chosen])
-    write(target / name(part, "labels-idx1"), labels[chosen])
-shutil.copyfile(source / "emnist-derived47-mapping.txt", target / "emnist-derived47-mapping.txt")
+source, target = (pathlib.Path(a) for a in sys.argv[1:3])
+{"emnist-derived47": emnist_derived47, "cifar10": cifar10}[(sys.argv[3:] or ["emnist-derived47"])[0]](source, target)
