@@ -1,6 +1,6 @@
 """Splits a data set's training images into training and test files, so that settings can be chosen by whole runs without its test images.
 
-    python3 docs/dev_split.py DATA_DIR NEW_DATA_DIR [emnist-derived47 | cifar10]
+    python3 docs/dev_split.py DATA_DIR NEW_DATA_DIR [emnist-derived47 | mnist | cifar10]
 
 One sixth of every class's training images, drawn with seed 7, become the new set's test images. Needs NumPy.
 """
@@ -25,27 +25,40 @@ def split(labels):
     return {part: np.sort(chosen) for part, chosen in parts.items()}
 
 
-def emnist_derived47(source, target):
-    source, target = source / "emnist", target / "emnist"
+def read(path):
+    """An IDX file's values, plain or gzip."""
+    data = gzip.open(path).read() if path.suffix == ".gz" else path.read_bytes()
+    dimensions = data[3]
+    shape = struct.unpack(f">{dimensions}I", data[4 : 4 + 4 * dimensions])
+    return np.frombuffer(data, np.uint8, offset=4 + 4 * dimensions).reshape(shape)
+
+
+def write(path, values):
+    header = struct.pack(">BBBB", 0, 0, 8, values.ndim) + struct.pack(f">{values.ndim}I", *values.shape)
+    path.write_bytes(gzip.compress(header + values.tobytes(), mtime=0))
+
+
+def idx(folder, names, source, target):
+    """`names[part]`: images and labels, in `folder` of both data directories."""
+    source, target = source / folder, target / folder
     target.mkdir(parents=True)
-
-    def name(part, kind):
-        return f"emnist-derived47-{part}-{kind}-ubyte.gz"
-
-    def read(path):
-        data = gzip.decompress(path.read_bytes())
-        dimensions = data[3]
-        shape = struct.unpack(f">{dimensions}I", data[4 : 4 + 4 * dimensions])
-        return np.frombuffer(data, np.uint8, offset=4 + 4 * dimensions).reshape(shape)
-
-    def write(path, values):
-        header = struct.pack(">BBBB", 0, 0, 8, values.ndim) + struct.pack(f">{values.ndim}I", *values.shape)
-        path.write_bytes(gzip.compress(header + values.tobytes(), mtime=0))
-
-    images, labels = (read(source / name("train", kind)) for kind in ("images-idx3", "labels-idx1"))
+    # Whichever is there: fetched files are gzip.
+    found = [path if (path := source / name).exists() else path.with_suffix("") for name in names["train"]]
+    images, labels = (read(path) for path in found)
     for part, chosen in split(labels).items():
-        write(target / name(part, "images-idx3"), images[chosen])
-        write(target / name(part, "labels-idx1"), labels[chosen])
+        for name, values in zip(names[part], (images, labels)):
+            write(target / name, values[chosen])
+    return source, target
+
+
+def mnist(source, target):
+    files = {part: [f"{start}-images-idx3-ubyte.gz", f"{start}-labels-idx1-ubyte.gz"] for part, start in (("train", "train"), ("test", "t10k"))}
+    idx("mnist", files, source, target)
+
+
+def emnist_derived47(source, target):
+    files = {part: [f"emnist-derived47-{part}-{kind}-ubyte.gz" for kind in ("images-idx3", "labels-idx1")] for part in ("train", "test")}
+    source, target = idx("emnist", files, source, target)
     shutil.copyfile(source / "emnist-derived47-mapping.txt", target / "emnist-derived47-mapping.txt")
 
 
@@ -61,4 +74,4 @@ def cifar10(source, target):
 
 
 source, target = (pathlib.Path(a) for a in sys.argv[1:3])
-{"emnist-derived47": emnist_derived47, "cifar10": cifar10}[(sys.argv[3:] or ["emnist-derived47"])[0]](source, target)
+{"emnist-derived47": emnist_derived47, "mnist": mnist, "cifar10": cifar10}[(sys.argv[3:] or ["emnist-derived47"])[0]](source, target)

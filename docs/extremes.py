@@ -28,6 +28,9 @@ CASES = [
     ("30 % wrong labels", "runs/wrong-30", ["regrow", "retrain"]),
     ("tenth swap in a row, last class", "runs/ten-9", ["regrow", "retrain"]),
     ("tenth swap in a row, first class", "audits/ten-first", ["regrow", "retrain"]),
+    ("two at once: 6 → 3", "runs/two/swap-6-3", ["regrow", "retrain"]),
+    ("two at once: 7 → 1", "runs/two/swap-7-1", ["regrow", "retrain"]),
+    *((f"five at once: {i} → {new}", f"runs/five/swap-{i}-{20 + i}", ["regrow", "retrain", "logit-mask", "head-distil"]) for i, new in enumerate("KLMNO")),
 ]
 # Audit, metric, and whether it is a figure by cut, of which the last one counts.
 FIGURES = [

@@ -5,7 +5,7 @@ mod warnings;
 use crate::audit::verdict::{self, Figures};
 use crate::audit::{AUDITS, AuditData, Findings, Measured, PartName, Peer, Signals, Subject, agreement, model_output, never_seen};
 use crate::context::Context;
-use crate::data::{ClassId, ClassMap, Dataset, Role, SwapTask, sheet};
+use crate::data::{ClassId, ClassMap, Dataset, Role, Swap, SwapTask, sheet};
 use crate::error::Result;
 use crate::model::Classifier;
 use crate::schedule::{Job, side_by_side};
@@ -42,7 +42,23 @@ pub struct Evidence {
     pub samples: SampleImages,
 }
 
-/// Runs every audit on every model. `context` makes a context for a model's name.
+/// Runs every audit on every model, for each swap of `task` in turn. `cautions` are the first of their warnings; `context` as for [`assess`].
+pub fn each(
+    models: &[Finished],
+    task: &SwapTask,
+    dataset: &Dataset,
+    cautions: &[String],
+    context: impl Fn(&str) -> Context + Sync,
+) -> Result<Vec<(Swap, Evidence)>> {
+    let one = |task: SwapTask| {
+        let mut evidence = assess(models, &task, dataset, &context)?;
+        evidence.scores.warnings.splice(..0, cautions.iter().cloned());
+        Ok((task.swap, evidence))
+    };
+    task.each()?.into_iter().map(one).collect()
+}
+
+/// Runs every audit on every model, for the swap that `task` names first. `context` makes a context for a model's name.
 pub fn assess(models: &[Finished], task: &SwapTask, dataset: &Dataset, context: impl Fn(&str) -> Context + Sync) -> Result<Evidence> {
     let seed = context("audits").seed;
     let mut data = AuditData::new(task.clone(), seed)?;
@@ -210,6 +226,7 @@ fn task_info(task: &SwapTask, dataset: &Dataset) -> TaskInfo {
         names_after: names(&task.after),
         forget_name: name(task.swap.forget),
         learn_name: task.swap.learn.map(name),
+        also: task.also.iter().map(|s| (name(s.forget), s.learn.map(name))).collect(),
         learn_samples: task.scarcity.learn_samples,
         retain_share: task.scarcity.retain_share,
     }

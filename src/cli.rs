@@ -151,10 +151,10 @@ pub struct AuditArgs {
     /// A model retrained without the old class; may be repeated. Without at least three there is no verdict
     #[arg(long)]
     pub oracle: Vec<PathBuf>,
-    /// The old class
+    /// The old class; of several swaps made at once all, `6,7`
     #[arg(long)]
     pub forget: Option<String>,
-    /// The new class
+    /// The new class, several in the order of the old ones
     #[arg(long)]
     pub learn: Option<String>,
     /// Data set [default: the one that the first checkpoint names]

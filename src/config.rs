@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::context::{OptimiserKind, Schedule, TrainSettings};
-use crate::data::{Scarcity, SwapTask};
+use crate::data::{ClassId, Scarcity, Swap, SwapTask};
 use crate::error::{Error, Result, did_you_mean};
 use crate::method;
 use crate::model::Classifier;
@@ -73,13 +73,13 @@ pub struct Settings {
     /// CPU threads; results do not depend on it [default: all cores]
     #[arg(long)]
     pub threads: Option<usize>,
-    /// The old class
+    /// The old class; several at once: `6,7`
     #[arg(long, help_heading = "Swap")]
     pub forget: Option<String>,
-    /// The new class; leave it out for plain unlearning
+    /// The new class, several in the order of the old ones: `3,1`; leave it out for plain unlearning
     #[arg(long, help_heading = "Swap")]
     pub learn: Option<String>,
-    /// Only so many training images of the new class, drawn by the seed; oracles have no more either [default: all]
+    /// Only so many training images of a new class, drawn by the seed; oracles have no more either [default: all]
     #[arg(long, value_name = "N", help_heading = "Swap")]
     pub learn_samples: Option<usize>,
     /// Only this share of every retained class's training images for the methods; original and oracles have all [default: 1]
@@ -329,6 +329,9 @@ pub struct RunConfig {
     /// Hash of the original's file, where it was given.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub model_sha256: Option<String>,
+    /// Further swaps made at once with that one.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub also: Vec<Swap>,
     /// How networks are trained.
     pub train: TrainSettings,
     /// Complete parameters by method.
@@ -338,10 +341,11 @@ pub struct RunConfig {
 /// What a run was asked for, to ask for it again; where data and store lie and the threads stay open, as they change no result.
 impl From<RunConfig> for Settings {
     fn from(run: RunConfig) -> Self {
-        let classes: Vec<String> = run.classes.iter().map(u16::to_string).collect();
+        let list = |classes: Vec<u16>| classes.iter().map(u16::to_string).collect::<Vec<_>>().join(",");
+        let (forget, learn): (Vec<u16>, Vec<Option<u16>>) = run.swaps().map(|s| (s.forget.0, s.learn.map(|c| c.0))).unzip();
         Self {
             data: Some(run.data),
-            classes: Some(classes.join(",")),
+            classes: Some(list(run.classes)),
             augment: Some(run.augment),
             arch: Some(run.arch),
             epochs: Some(run.train.epochs),
@@ -353,8 +357,8 @@ impl From<RunConfig> for Settings {
             seed: Some(run.seed),
             oracle_seed: run.oracle_seed,
             device: Some(run.device),
-            forget: Some(run.forget.to_string()),
-            learn: run.learn.map(|c| c.to_string()),
+            forget: Some(list(forget)),
+            learn: run.learn.map(|_| list(learn.into_iter().flatten().collect())),
             learn_samples: run.learn_samples,
             retain_share: run.retain_share,
             methods: Some(run.methods),
@@ -375,6 +379,18 @@ impl RunConfig {
     /// How much less data there is than the data set has.
     pub fn scarcity(&self) -> Scarcity {
         Scarcity { learn_samples: self.learn_samples, retain_share: self.retain_share }
+    }
+
+    /// Every swap of the run.
+    pub fn swaps(&self) -> impl Iterator<Item = Swap> + '_ {
+        let first = Swap { forget: ClassId(self.forget), learn: self.learn.map(ClassId) };
+        std::iter::once(first).chain(self.also.iter().copied())
+    }
+
+    /// The configuration of a run that puts `swap`, one of this one's, first.
+    pub fn led_by(&self, swap: Swap) -> Self {
+        let also = self.swaps().filter(|s| *s != swap).collect();
+        Self { forget: swap.forget.0, learn: swap.learn.map(|c| c.0), also, ..self.clone() }
     }
 
     /// The TOML text.
@@ -492,6 +508,7 @@ mod tests {
             oracles: 3,
             methods: vec!["finetune".into()],
             model_sha256: None,
+            also: vec![Swap { forget: ClassId(1), learn: Some(ClassId(3)) }],
             train: TrainSettings { epochs: 7, batch: 9, lr: 0.25, optimiser: OptimiserKind::AdamW, schedule: Schedule::Cosine, weight_decay: 0.125 },
             method: BTreeMap::from([("finetune".into(), toml::Table::from_iter([("epochs".to_string(), toml::Value::Integer(3))]))]),
         };
@@ -503,7 +520,7 @@ mod tests {
         assert_eq!((again.seed, again.oracle_seed(), again.oracles, again.augment), (Some(4), 2, Some(3), Some(false)));
         let [classes, arch, data, forget, learn] =
             [again.classes.clone(), again.arch.clone(), again.data.clone(), again.forget.clone(), again.learn.clone()];
-        assert_eq!([classes, arch, data, forget, learn].map(Option::unwrap_or_default), ["4,0,1", "mlp", "blobs", "0", "5"]);
+        assert_eq!([classes, arch, data, forget, learn].map(Option::unwrap_or_default), ["4,0,1", "mlp", "blobs", "0,1", "5,3"]);
         let (name, parameters) = again.methods().expect("known").remove(0);
         assert_eq!((name.as_str(), parameters["epochs"].as_integer()), ("finetune", Some(3)));
         // Flags still win.

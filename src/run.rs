@@ -8,6 +8,9 @@
 //! RUN/scores.json            every figure and verdict
 //! RUN/report.html            drawn from this directory alone
 //! ```
+//!
+//! Of several swaps made at once each has a run directory of its own below, `RUN/swap-6-3`, with everything but the models; `RUN` itself then has
+//! no outputs, scores and report.
 
 use std::path::{Path, PathBuf};
 
@@ -16,6 +19,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::assess::UNTRAINED;
 use crate::audit::AUDITS;
 use crate::config::RunConfig;
+use crate::data::Swap;
 use crate::error::{Error, Result};
 use crate::events;
 use crate::files::write_bytes;
@@ -74,6 +78,19 @@ impl Run {
             ));
         }
         Ok(Self { dir: dir.to_path_buf() })
+    }
+
+    /// The directory in this one of `swap`, one of several of the run `config`, with this one's log so far.
+    ///
+    /// # Errors
+    /// A directory of that name with another configuration; whatever keeps it from being written.
+    pub fn below(&self, config: &RunConfig, swap: Swap) -> Result<Self> {
+        let below = Self::create(&self.dir.join(format!("swap-{}", swap.label())), &config.led_by(swap), true)?;
+        // An audit of somebody's files has none.
+        if self.events().is_file() {
+            write_bytes(&below.events(), &std::fs::read(self.events()).map_err(Error::io(&self.events()))?)?;
+        }
+        Ok(below)
     }
 
     /// The directory.

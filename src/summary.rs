@@ -103,7 +103,10 @@ pub struct TaskInfo {
     pub forget_name: String,
     /// Name of the new class.
     pub learn_name: Option<String>,
-    /// Training samples of the new class, for methods and oracles alike; absent for all that the data set has.
+    /// Name of the old and of the new class of each swap that was made at once with this one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<(String, Option<String>)>,
+    /// Training samples of each new class, for methods and oracles alike; absent for all that the data set has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub learn_samples: Option<usize>,
     /// Share of every retained class's training samples that methods had, original and oracles having all; absent for all.

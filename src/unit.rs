@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::config::RunConfig;
 use crate::context::{Context, Pipeline, Reporter};
-use crate::data::{ClassMap, Dataset};
+use crate::data::{ClassId, ClassMap, Dataset, Swap};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::model::{
@@ -74,6 +74,8 @@ pub struct UnitSpec<'a> {
     classes: &'a ClassMap,
     class_names: &'a [String],
     forget: Option<u16>,
+    #[serde(skip_serializing_if = "<[Swap]>::is_empty")]
+    also: &'a [Swap],
     arch: &'a str,
     stages: String,
     pipeline: String,
@@ -219,6 +221,7 @@ impl Workshop<'_> {
             classes: &order.map,
             class_names,
             forget: order.parameters.map(|_| self.config.forget),
+            also: if by_method { &self.config.also } else { &[] },
             arch: &self.config.arch,
             // An architecture is its layers, not its name.
             stages: format!("{:?}", arch::stages(&self.config.arch, self.dataset.shape())?),
@@ -274,9 +277,11 @@ impl Workshop<'_> {
 
     /// Images in the retain ∪ learn training set: the unit of `train_passes`.
     fn retrain_images(&self) -> usize {
-        let count = |counted: &dyn Fn(u16) -> bool| self.dataset.train.labels.iter().filter(|c| counted(c.0)).count();
-        let retained = count(&|c| self.config.classes.contains(&c) && c != self.config.forget);
-        retained + self.config.learn_samples.unwrap_or_else(|| count(&|c| Some(c) == self.config.learn))
+        let count = |counted: &dyn Fn(ClassId) -> bool| self.dataset.train.labels.iter().filter(|c| counted(**c)).count();
+        let (old, new): (Vec<ClassId>, Vec<Option<ClassId>>) = self.config.swaps().map(|s| (s.forget, s.learn)).unzip();
+        let retained = count(&|c| self.config.classes.contains(&c.0) && !old.contains(&c));
+        let learned = |samples: usize| samples * new.iter().flatten().count();
+        retained + self.config.learn_samples.map_or_else(|| count(&|c| new.contains(&Some(c))), learned)
     }
 
     /// What the log says that the unit cost when it was made.

@@ -13,7 +13,7 @@ use unlearn::run::Run;
 use unlearn::summary::ModelKind;
 use unlearn::{device, rng};
 
-use super::publish;
+use super::{publish, publish_each};
 use crate::cli::AuditArgs;
 
 pub fn audit(args: AuditArgs, json: bool, output: &Output) -> Result<()> {
@@ -39,8 +39,9 @@ fn again(run: &Run, dir: Option<&Path>, json: bool, output: &Output) -> Result<(
     }
     let before = ClassMap::new(config.classes.iter().map(|c| ClassId(*c)).collect())?;
     let swap = Swap { forget: ClassId(config.forget), learn: config.learn.map(ClassId) };
-    let task = SwapTask::new(&dataset, &before, swap)?.scarce(config.scarcity(), config.oracle_seed())?;
-    let known = run.summary()?.scores;
+    let task = SwapTask::at_once(&dataset, &before, swap, config.also.clone())?.scarce(config.scarcity(), config.oracle_seed())?;
+    let several = !task.also.is_empty();
+    let known = if several { run.below(&config, swap)?.summary()? } else { run.summary()? }.scores;
     let mut models = Vec::new();
     for v in &known.verdict {
         let path = run.model(&v.model);
@@ -84,14 +85,14 @@ fn from_files(args: &AuditArgs, json: bool, output: &Output) -> Result<()> {
     let Some(forget) = &args.forget else {
         return Err(Error::input("--forget", "missing: which class was to be forgotten?", "name a class, for example --forget 6"));
     };
-    let forget = classes::parse_class(forget, &dataset, "--forget")?;
-    let learn = args.learn.as_deref().map(|c| classes::parse_class(c, &dataset, "--learn")).transpose()?;
+    let mut also = classes::parse_swaps(forget, args.learn.as_deref(), &dataset)?;
     // The classes before the swap: the original's, or the subject's with the swap undone.
     let before = match args.original.is_some() {
         true => first_metadata.classes()?,
-        false => undone(&loaded.iter().find(|l| l.1 == ModelKind::Subject).map_or(first_metadata, |l| &l.3).classes()?, forget, learn)?,
+        false => undone(&loaded.iter().find(|l| l.1 == ModelKind::Subject).map_or(first_metadata, |l| &l.3).classes()?, &also)?,
     };
-    let task = SwapTask::new(&dataset, &before, Swap { forget, learn })?;
+    let swap = also.remove(0);
+    let task = SwapTask::at_once(&dataset, &before, swap, also)?;
     let mut models: Vec<Finished> = Vec::new();
     let mut hashes: Vec<String> = Vec::new();
     let (arch, input) = (first.spec().architecture.clone(), dataset.shape());
@@ -135,13 +136,14 @@ fn from_files(args: &AuditArgs, json: bool, output: &Output) -> Result<()> {
         classes: numbers(&task.before),
         augment: true,
         arch,
-        forget: forget.0,
-        learn: learn.map(|c| c.0),
+        forget: swap.forget.0,
+        learn: swap.learn.map(|c| c.0),
         learn_samples: None,
         retain_share: None,
         oracles: args.oracle.len(),
         methods: vec![],
         model_sha256: Some(model_sha256),
+        also: task.also.clone(),
         train: settings.training()?,
         method: Default::default(),
     };
@@ -163,12 +165,13 @@ fn numbers(map: &ClassMap) -> Vec<u16> {
     map.classes().iter().map(|c| c.0).collect()
 }
 
-/// The classes that a model had before `forget` gave way to `learn`.
-fn undone(after: &ClassMap, forget: ClassId, learn: Option<ClassId>) -> Result<ClassMap> {
-    match learn {
-        Some(learn) => after.swapped(Swap { forget: learn, learn: Some(forget) }),
-        None => ClassMap::new(after.classes().iter().copied().chain([forget]).collect()),
-    }
+/// The classes that a model had before `swaps`, which left it `after`; what was taken out goes behind the rest.
+fn undone(after: &ClassMap, swaps: &[Swap]) -> Result<ClassMap> {
+    let with = |map: ClassMap, swap: &Swap| match swap.undone() {
+        Some(back) => map.swapped(back),
+        None => ClassMap::new(map.classes().iter().copied().chain([swap.forget]).collect()),
+    };
+    swaps.iter().try_fold(after.clone(), with)
 }
 
 fn finish(run: &Run, config: &RunConfig, models: &[Finished], task: &SwapTask, dataset: &Dataset, json: bool, output: &Output) -> Result<()> {
@@ -182,9 +185,10 @@ fn finish(run: &Run, config: &RunConfig, models: &[Finished], task: &SwapTask, d
         reporter: Reporter::new(output.clone()),
         cost: Default::default(),
     };
-    let mut evidence = assess::assess(models, task, dataset, context)?;
-    if let Some(any) = models.first() {
-        evidence.scores.warnings.splice(..0, config.cautions(task, &any.model)?);
+    let cautions = models.first().map(|any| config.cautions(task, &any.model)).transpose()?.unwrap_or_default();
+    let mut found = assess::each(models, task, dataset, &cautions, context)?;
+    match found.len() {
+        1 => publish(run, &found.remove(0).1, "", json, output),
+        _ => publish_each(run, config, &found, "", json, output),
     }
-    publish(run, &evidence, "", json, output)
 }

@@ -15,7 +15,8 @@ use std::path::Path;
 
 use serde::Serialize;
 use unlearn::assess::Evidence;
-use unlearn::config::Settings;
+use unlearn::config::{RunConfig, Settings};
+use unlearn::data::Swap;
 use unlearn::error::{Error, Result};
 use unlearn::output::Output;
 use unlearn::run::Run;
@@ -57,6 +58,22 @@ fn save(run: &Run, evidence: &Evidence) -> Result<Summary> {
     let summary = run.summary()?;
     files::write_bytes(&run.report(), page::html(&summary).as_bytes())?;
     Ok(summary)
+}
+
+/// Saves what was found of each of several swaps in a directory of its own and prints all headlines in one table (or all scores as JSON).
+fn publish_each(run: &Run, config: &RunConfig, found: &[(Swap, Evidence)], took: &str, json: bool, output: &Output) -> Result<()> {
+    let mut runs = Vec::new();
+    for (swap, evidence) in found {
+        let below = run.below(config, *swap)?;
+        runs.push((below.dir().display().to_string(), save(&below, evidence)?));
+    }
+    if json {
+        return print_json(&runs.iter().map(|(_, summary)| &summary.scores).collect::<Vec<_>>(), output);
+    }
+    output.result(&page::compare(&runs));
+    let reports = runs.iter().map(|(dir, _)| format!("\n{dir}/report.html")).collect::<String>();
+    output.result(&format!("{took}Reports:{reports}"));
+    Ok(())
 }
 
 /// Saves what was found and prints the headline (or the scores as JSON).

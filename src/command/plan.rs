@@ -4,7 +4,7 @@ use std::path::Path;
 
 use burn::tensor::Device;
 use unlearn::config::{FORMAT, RunConfig, Settings};
-use unlearn::data::{ClassMap, Dataset, Swap, SwapTask, classes, data_dir};
+use unlearn::data::{ClassMap, Dataset, SwapTask, classes, data_dir};
 use unlearn::error::{Error, Result};
 use unlearn::model::{Classifier, checkpoint};
 use unlearn::{device, method};
@@ -46,8 +46,8 @@ fn task(settings: &Settings, dataset: &Dataset, given: Option<&checkpoint::Metad
     let Some(forget) = &settings.forget else {
         return Err(Error::input("--forget", "missing: which class is to be forgotten?", "name a class, for example --forget 6"));
     };
-    let forget = classes::parse_class(forget, dataset, "--forget")?;
-    let learn = settings.learn.as_deref().map(|c| classes::parse_class(c, dataset, "--learn")).transpose()?;
+    let mut also = classes::parse_swaps(forget, settings.learn.as_deref(), dataset)?;
+    let swap = also.remove(0);
     if let Some(metadata) = given
         && metadata.input != dataset.shape()
     {
@@ -69,10 +69,10 @@ fn task(settings: &Settings, dataset: &Dataset, given: Option<&checkpoint::Metad
         (None, Some(list)) => classes::parse_classes(list, dataset, settings.oracle_seed())?,
         (None, None) => {
             let all = (0..dataset.class_names.len() as u16).map(unlearn::data::ClassId);
-            ClassMap::new(all.filter(|c| Some(*c) != learn).collect())?
+            ClassMap::new(all.filter(|c| also.iter().chain([&swap]).all(|s| s.learn != Some(*c))).collect())?
         }
     };
-    SwapTask::new(dataset, &before, Swap { forget, learn })?.scarce(settings.scarcity(), settings.oracle_seed())
+    SwapTask::at_once(dataset, &before, swap, also)?.scarce(settings.scarcity(), settings.oracle_seed())
 }
 
 /// The resolved configuration.
@@ -106,6 +106,7 @@ fn config(settings: &Settings, device: String, dataset: &Dataset, task: &SwapTas
         oracles: settings.oracles.unwrap_or(5),
         methods: methods.iter().map(|(name, _)| name.clone()).collect(),
         model_sha256: given.map(|(_, sha)| sha),
+        also: task.also.clone(),
         train: settings.training()?,
         method: methods.into_iter().collect(),
     })

@@ -6,7 +6,7 @@ use std::time::Instant;
 use unlearn::assess::{self, Evidence, Finished};
 use unlearn::config::Settings;
 use unlearn::context::Reporter;
-use unlearn::data::{Labelled, SwapTask};
+use unlearn::data::{Labelled, Swap, SwapTask};
 use unlearn::error::{Error, Result};
 use unlearn::model::{Classifier, checkpoint};
 use unlearn::output::Output;
@@ -18,7 +18,7 @@ use unlearn::unit::{Made, Order, Origin, Workshop};
 use unlearn::{method, oracle, train};
 
 use super::plan::{Given, Plan};
-use super::{publish, resolve, save};
+use super::{publish, publish_each, resolve, save};
 use crate::cli::{DemoArgs, SwapArgs};
 
 /// The demo is a swap with these settings.
@@ -33,19 +33,17 @@ pub fn demo(args: DemoArgs, json: bool, output: &Output) -> Result<()> {
 
 pub fn swap(args: SwapArgs, json: bool, output: &Output) -> Result<()> {
     let started = Instant::now();
-    let (run, evidence) = run(args, output)?;
-    let took = format!("{:.0} s. ", started.elapsed().as_secs_f64());
-    publish(&run, &evidence, &took, json, output)
-}
-
-/// The whole line, up to what was found.
-fn run(args: SwapArgs, output: &Output) -> Result<(Run, Evidence)> {
     let begun = Begun::of(args, output)?;
-    let evidence = begun.finish(output)?;
-    Ok((begun.run, evidence))
+    let mut found = begun.finish(output)?;
+    let took = format!("{:.0} s. ", started.elapsed().as_secs_f64());
+    let Begun { run, plan: Plan { config, .. }, .. } = &begun;
+    match found.len() {
+        1 => publish(run, &found.remove(0).1, &took, json, output),
+        _ => publish_each(run, config, &found, &took, json, output),
+    }
 }
 
-/// The whole line, for a caller that goes on with many runs: what this build found before, with the same settings, is read from the run's
+/// The whole line, for a caller that goes on with many runs of one swap each: what this build found before, with the same settings, is read from the run's
 /// directory and not found again.
 pub fn summary(args: SwapArgs, output: &Output) -> Result<Summary> {
     let begun = Begun::of(args, output)?;
@@ -53,7 +51,7 @@ pub fn summary(args: SwapArgs, output: &Output) -> Result<Summary> {
         output.status(&format!("{}: finished already", begun.run.dir().display()));
         return begun.run.summary();
     }
-    let evidence = begun.finish(output)?;
+    let (_, evidence) = begun.finish(output)?.remove(0);
     save(&begun.run, &evidence)
 }
 
@@ -86,8 +84,8 @@ impl Begun {
         Ok(self.run.report().is_file() && self.run.config()?.commit == self.plan.config.commit)
     }
 
-    /// All of the work.
-    fn finish(&self, output: &Output) -> Result<Evidence> {
+    /// All of the work: what was found of every swap.
+    fn finish(&self, output: &Output) -> Result<Vec<(Swap, Evidence)>> {
         let Self { plan: Plan { dataset, task, config, device, given }, store, run, cautions } = self;
         cautions.iter().for_each(|c| output.warn(c));
         let reporter = Reporter::with_events(output.clone(), run.events())?;
@@ -105,9 +103,7 @@ impl Begun {
         let untrained = untrained(&workshop, task)?;
 
         let models: Vec<Finished> = trained.into_iter().chain(swapped).chain([untrained]).map(finished).collect();
-        let mut evidence = assess::assess(&models, task, dataset, |name| workshop.context(name))?;
-        evidence.scores.warnings.splice(..0, cautions.iter().cloned());
-        Ok(evidence)
+        assess::each(&models, task, dataset, cautions, |name| workshop.context(name))
     }
 }
 

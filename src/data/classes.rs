@@ -86,6 +86,11 @@ impl ClassMap {
 }
 
 impl Swap {
+    /// `6-3`, or `6-none` where nothing is learned: labels, for names of files and folders.
+    pub fn label(self) -> String {
+        format!("{}-{}", self.forget.0, self.learn.map_or("none".to_string(), |c| c.0.to_string()))
+    }
+
     /// The swap that takes this one back; none for plain unlearning.
     pub fn undone(self) -> Option<Self> {
         self.learn.map(|learn| Self { forget: learn, learn: Some(self.forget) })
@@ -113,6 +118,23 @@ pub fn parse_class(text: &str, dataset: &Dataset, flag: &str) -> Result<ClassId>
             did_you_mean(text, dataset.class_names.iter().map(String::as_str)),
         )),
     }
+}
+
+/// The swaps that a user wants made at once: of each class in the list `forget` for the one at the same place of `learn`, or for none.
+///
+/// # Errors
+/// A class that is none of `dataset`'s; lists of different lengths.
+pub fn parse_swaps(forget: &str, learn: Option<&str>, dataset: &Dataset) -> Result<Vec<Swap>> {
+    let list = |text: &str, flag| text.split(',').map(|t| parse_class(t, dataset, flag)).collect::<Result<Vec<_>>>();
+    let forget = list(forget, "--forget")?;
+    let Some(learn) = learn.map(|l| list(l, "--learn")).transpose()? else {
+        return Ok(forget.into_iter().map(|forget| Swap { forget, learn: None }).collect());
+    };
+    if learn.len() != forget.len() {
+        let what = format!("{} to learn, {} to forget", learn.len(), forget.len());
+        return Err(Error::input("--learn", what, "name a new class for each old one, in the same order, or none at all"));
+    }
+    Ok(forget.into_iter().zip(learn).map(|(forget, learn)| Swap { forget, learn: Some(learn) }).collect())
 }
 
 /// A class list as a user writes it: `0,1,2`, `A,b,airplane`, `all`, or `random:20` (drawn without replacement, in drawn order,

@@ -2,14 +2,14 @@
 
 use rand::seq::SliceRandom;
 
-use super::{Role, Samples, SwapTask, View};
+use super::{ClassId, Role, Samples, SwapTask, View};
 use crate::error::{Error, Result};
 use crate::rng;
 
 /// How much less data there is than the data set has; by default nothing is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Scarcity {
-    /// So many training samples of the new class exist, for methods and oracles alike; none for all.
+    /// So many training samples of each new class exist, for methods and oracles alike; none for all.
     pub learn_samples: Option<usize>,
     /// Methods have this share of every retained class's training samples, original and oracles all; none for all.
     pub retain_share: Option<f64>,
@@ -24,18 +24,22 @@ impl SwapTask {
     /// # Errors
     /// No learn sample, more than there are, some where nothing is learned; a share that is none.
     pub fn scarce(mut self, wanted: Scarcity, seed: u64) -> Result<Self> {
+        let new: Vec<ClassId> = self.swaps().filter_map(|s| s.learn).collect();
         if let Some(count) = wanted.learn_samples {
             let Some(learn) = &mut self.learn else {
                 let what = format!("{count} samples of no class: nothing is learned");
                 return Err(Error::input("learn-samples", what, "name the new class with --learn, or leave it out"));
             };
             let all = learn.train.samples()?;
-            if !(1..=all.len()).contains(&count) {
-                let what = format!("{count} of the {} training images of the new class", all.len());
-                return Err(Error::input("learn-samples", what, format!("use 1 to {}", all.len())));
+            let of_each: Vec<Samples> = new.iter().map(|c| all.of_class(*c)).collect();
+            let fewest = of_each.iter().map(Samples::len).min().unwrap_or(0);
+            if !(1..=fewest).contains(&count) {
+                let what = format!("{count} of the {fewest} training images of the new class");
+                return Err(Error::input("learn-samples", what, format!("use 1 to {fewest}")));
             }
-            if count < all.len() {
-                learn.train = View::new(Role::Learn, first_drawn(all, count, seed));
+            if count * of_each.len() < all.len() {
+                let drawn = of_each.iter().zip(0..).map(|(all, at)| first_drawn(all, count, seed, at)).reduce(|a, b| a.union([&b]));
+                learn.train = View::new(Role::Learn, drawn.unwrap_or_else(|| unreachable!("a learn set has a class")));
                 self.scarcity.learn_samples = Some(count);
             }
         }
@@ -54,10 +58,10 @@ impl SwapTask {
     }
 }
 
-/// The first `count` samples of `all` in the order drawn, in file order.
-fn first_drawn(all: &Samples, count: usize, seed: u64) -> Samples {
+/// The first `count` samples of `all`, of the new class number `class`, in the order drawn, in file order.
+fn first_drawn(all: &Samples, count: usize, seed: u64, class: u64) -> Samples {
     let mut order: Vec<usize> = (0..all.len()).collect();
-    order.shuffle(&mut rng::stream(seed, "learn-samples", 0));
+    order.shuffle(&mut rng::stream(seed, "learn-samples", class));
     order.truncate(count);
     order.sort_unstable();
     all.pick(order)

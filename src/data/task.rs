@@ -1,6 +1,6 @@
 //! The swap as data: retain, forget and learn sets, each with its train and test part.
 
-use super::{ClassId, ClassMap, Dataset, Needs, Role, Samples, Scarcity, Swap, View};
+use super::{ClassId, ClassMap, Dataset, Needs, Role, Samples, Scarcity, Slot, Swap, View};
 use crate::error::{Error, Result};
 
 /// The train and test samples of one set.
@@ -12,16 +12,20 @@ pub struct Split {
     pub test: View,
 }
 
-/// A swap on a data set. The sets are disjoint by construction: no class is in two of them.
+/// A swap on a data set, or several made at once. The sets are disjoint by construction: no class is in two of them.
+///
+/// Methods see several swaps together, in one task; audits judge them one by one, each in a task of [`SwapTask::each`].
 #[derive(Debug, Clone)]
 pub struct SwapTask {
     /// The swap.
     pub swap: Swap,
+    /// The others that are made with it.
+    pub also: Vec<Swap>,
     /// Classes that stay.
     pub retain: Split,
-    /// The old class.
+    /// The old class, or all of them.
     pub forget: Split,
-    /// The new class, where there is one.
+    /// The new class, or all of them, where there is one.
     pub learn: Option<Split>,
     /// The original model's classes.
     pub before: ClassMap,
@@ -39,8 +43,21 @@ impl SwapTask {
     /// # Errors
     /// An impossible swap (see [`ClassMap::swapped`]) or a class without samples.
     pub fn new(dataset: &Dataset, before: &ClassMap, swap: Swap) -> Result<Self> {
-        let after = before.swapped(swap)?;
-        let retained: Vec<ClassId> = before.classes().iter().copied().filter(|c| *c != swap.forget).collect();
+        Self::at_once(dataset, before, swap, vec![])
+    }
+
+    /// The same for `swap` and, made with it, all of `also`, which learn a class each if it does and none if it does not.
+    ///
+    /// # Errors
+    /// As [`SwapTask::new`]; a class in two of them.
+    pub fn at_once(dataset: &Dataset, before: &ClassMap, swap: Swap, also: Vec<Swap>) -> Result<Self> {
+        let all: Vec<Swap> = std::iter::once(swap).chain(also.iter().copied()).collect();
+        // Each by itself, too: one's old class is not another's new one.
+        all.iter().try_for_each(|s| before.swapped(*s).map(|_| ()))?;
+        let after = all.iter().try_fold(before.clone(), |map, s| map.swapped(*s))?;
+        let old: Vec<ClassId> = all.iter().map(|s| s.forget).collect();
+        let new: Vec<ClassId> = all.iter().filter_map(|s| s.learn).collect();
+        let retained: Vec<ClassId> = before.classes().iter().copied().filter(|c| !old.contains(c)).collect();
         let split = |role: Role, classes: &[ClassId]| -> Result<Split> {
             for class in classes {
                 for (part, name) in [(&dataset.train, "training"), (&dataset.test, "test")] {
@@ -60,9 +77,10 @@ impl SwapTask {
         };
         let task = Self {
             swap,
+            also,
             retain: split(Role::Retain, &retained)?,
-            forget: split(Role::Forget, &[swap.forget])?,
-            learn: swap.learn.map(|c| split(Role::Learn, &[c])).transpose()?,
+            forget: split(Role::Forget, &old)?,
+            learn: (!new.is_empty()).then(|| split(Role::Learn, &new)).transpose()?,
             before: before.clone(),
             after,
             scarcity: Scarcity::default(),
@@ -81,6 +99,54 @@ impl SwapTask {
                 assert!(samples.indices.iter().all(|i| seen.insert(*i)), "a sample is in two of retain, forget and learn");
             }
         }
+    }
+
+    /// Every swap of this task: the first, then those made with it.
+    pub fn swaps(&self) -> impl Iterator<Item = Swap> + '_ {
+        std::iter::once(self.swap).chain(self.also.iter().copied())
+    }
+
+    /// Whether `class` is to be forgotten.
+    pub fn is_old(&self, class: ClassId) -> bool {
+        self.swaps().any(|s| s.forget == class)
+    }
+
+    /// Whether `class` is to be learned.
+    pub fn is_new(&self, class: ClassId) -> bool {
+        self.swaps().any(|s| s.learn == Some(class))
+    }
+
+    /// The old classes' slots in the original.
+    pub fn old_slots(&self) -> Vec<Slot> {
+        self.swaps().filter_map(|s| self.before.slot(s.forget)).collect()
+    }
+
+    /// The new classes' slots in the swapped model.
+    pub fn new_slots(&self) -> Vec<Slot> {
+        self.swaps().filter_map(|s| self.after.slot(s.learn?)).collect()
+    }
+
+    /// One task a swap, for audits: its old and its new class alone in the forget and the learn set, the other swaps' in none. The model is the
+    /// same, and so are the classes before and after.
+    ///
+    /// # Errors
+    /// A task whose sets are locked.
+    pub fn each(&self) -> Result<Vec<Self>> {
+        let of = |split: &Split, role, class| -> Result<Split> {
+            let view = |view: &View| Ok(View::new(role, view.samples()?.of_class(class)));
+            Ok(Split { train: view(&split.train)?, test: view(&split.test)? })
+        };
+        let one = |swap: Swap| {
+            let learn = self.learn.as_ref().zip(swap.learn);
+            Ok(Self {
+                swap,
+                also: self.swaps().filter(|s| *s != swap).collect(),
+                forget: of(&self.forget, Role::Forget, swap.forget)?,
+                learn: learn.map(|(split, class)| of(split, Role::Learn, class)).transpose()?,
+                ..self.clone()
+            })
+        };
+        self.swaps().map(one).collect()
     }
 
     /// The task as a method with `needs` may see it: the training samples that it names, and no test sample of any set, so that nothing can be

@@ -109,6 +109,11 @@ impl Samples {
         Self { part: self.part.clone(), indices: places.into_iter().map(|i| self.indices[i]).collect() }
     }
 
+    /// Those of one class, in this selection's order.
+    pub fn of_class(&self, class: ClassId) -> Self {
+        self.pick((0..self.len()).filter(|i| self.class(*i) == class))
+    }
+
     /// This selection and behind it `other`, which must be of the same part; unlike in [`Samples::union`] the order stays.
     pub fn followed_by(&self, other: &Self) -> Self {
         assert!(Arc::ptr_eq(&self.part, &other.part), "a selection is of one part");

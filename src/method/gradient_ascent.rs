@@ -58,7 +58,6 @@ impl Method for GradientAscent {
             None => forget.clone(),
         };
         let data = Labelled::new(samples, task.working());
-        let old = task.swap.forget;
         let mut net = original.trainable(|_| true, false);
         let mut optimiser = Optimiser::adam();
         let batch_size = ctx.settings.batch;
@@ -67,8 +66,8 @@ impl Method for GradientAscent {
             let mut meter = EpochMeter::new(epoch);
             for batch in ctx.training_batches(&data, batch_size, epoch) {
                 ctx.check_interrupt()?;
-                let forget = batch.slots_of(&task.before, |c| c == old);
-                let learn = batch.slots_of(task.working(), |c| c != old);
+                let forget = batch.slots_of(&task.before, |c| task.is_old(c));
+                let learn = batch.slots_of(task.working(), |c| !task.is_old(c));
                 let logits = net.logits(batch.images); // [N, K]
                 let loss = train::cross_entropy(logits.clone(), &learn) - train::cross_entropy(logits.clone(), &forget).mul_scalar(self.ascent);
                 meter.add(&ctx.model, &loss, logits, &learn)?;

@@ -53,7 +53,7 @@ impl Method for HeadDistil {
 
     fn apply(&self, original: Classifier, task: &SwapTask, ctx: &mut Context) -> Result<Classifier> {
         let data = Labelled::new(task.retain_and_learn()?, task.working());
-        let old = task.before.slot(task.swap.forget);
+        let old = task.old_slots();
         let last = Cut(original.cuts().len() - 1);
         let slots = original.spec().slots;
         // One pass: features and soft targets.
@@ -65,13 +65,11 @@ impl Method for HeadDistil {
             let logits = floats(original.resume(Activations(x.0.clone()), last));
             features.extend(floats(x.0));
             for ((row, slot), class) in logits.chunks(slots).zip(&batch.slots).zip(&batch.classes) {
-                if Some(*class) == task.swap.learn {
+                if task.is_new(*class) {
                     targets.extend((0..slots).map(|k| f32::from(u8::from(Some(Slot(k)) == *slot))));
                 } else {
                     let mut masked = row.to_vec();
-                    if let Some(Slot(old)) = old {
-                        masked[old] = f32::NEG_INFINITY;
-                    }
+                    old.iter().for_each(|Slot(s)| masked[*s] = f32::NEG_INFINITY);
                     targets.extend(stats::log_softmax(&masked).into_iter().map(|l| l.exp() as f32));
                 }
             }

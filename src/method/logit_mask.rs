@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{Method, MethodEntry};
 use crate::context::Context;
 use crate::data::{Needs, Slot, SwapTask};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model::Classifier;
 
 /// It has no parameters.
@@ -30,18 +30,17 @@ const SILENT: f32 = -30.0;
 
 impl Method for LogitMask {
     fn apply(&self, original: Classifier, task: &SwapTask, _ctx: &mut Context) -> Result<Classifier> {
-        let Slot(old) =
-            task.before.slot(task.swap.forget).ok_or_else(|| Error::failed("logit-mask", "no slot for the old class", "report this as a bug"))?;
+        let old = task.old_slots();
         let slots = original.spec().slots;
         Ok(original.rewrite(|name, _shape, current| match name {
             "head.weight" => {
                 let mut w = current(); // [F, K]
-                w.chunks_mut(slots).for_each(|row| row[old] = 0.0);
+                w.chunks_mut(slots).for_each(|row| old.iter().for_each(|Slot(s)| row[*s] = 0.0));
                 Some(w)
             }
             "head.bias" => {
                 let mut b = current();
-                b[old] = SILENT;
+                old.iter().for_each(|Slot(s)| b[*s] = SILENT);
                 Some(b)
             }
             _ => None,

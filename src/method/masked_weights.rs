@@ -62,7 +62,6 @@ impl Method for MaskedWeights {
 
     fn apply(&self, original: Classifier, task: &SwapTask, ctx: &mut Context) -> Result<Classifier> {
         let forget = task.forget.train.samples()?;
-        let old = task.swap.forget;
         let mask = saliency::mask(&original, &Labelled::new(forget.clone(), &task.before), self.score, self.share, ctx)?;
         let mut parts = vec![];
         if let Some(learn) = &task.learn {
@@ -83,8 +82,8 @@ impl Method for MaskedWeights {
             let mut meter = EpochMeter::new(epoch);
             for batch in ctx.training_batches(&data, batch_size, epoch) {
                 ctx.check_interrupt()?;
-                let favoured = batch.slots_of(task.working(), |c| c != old);
-                let penalised = batch.slots_of(&task.before, |c| c == old);
+                let favoured = batch.slots_of(task.working(), |c| !task.is_old(c));
+                let penalised = batch.slots_of(&task.before, |c| task.is_old(c));
                 let logits = net.logits(batch.images); // [N, K]
                 let loss =
                     train::cross_entropy(logits.clone(), &favoured) - train::cross_entropy(logits.clone(), &penalised).mul_scalar(self.penalty);

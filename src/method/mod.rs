@@ -87,14 +87,16 @@ pub fn find(name: &str) -> Result<&'static MethodEntry> {
 }
 
 /// Applies the method called `name` to `original` as its registry entry allows: sets that it does not declare are locked, and for plain
-/// unlearning the old class's row, which nobody would ship, is taken out of the result's head.
+/// unlearning the old classes' rows, which nobody would ship, are taken out of the result's head.
 pub fn apply(name: &str, parameters: &toml::Table, original: Classifier, task: &SwapTask, ctx: &mut Context) -> Result<Classifier> {
     let entry = find(name)?;
     let made = (entry.build)(parameters)?.apply(original, &task.for_method(name, entry.needs), ctx)?;
-    match task.before.slot(task.swap.forget) {
-        Some(slot) if task.swap.learn.is_none() && made.spec().slots == task.before.len() => made.without_slot(slot),
-        _ => Ok(made),
+    if task.learn.is_some() || made.spec().slots < task.before.len() {
+        return Ok(made);
     }
+    let mut gone = task.old_slots();
+    gone.sort_unstable();
+    gone.into_iter().rev().try_fold(made, Classifier::without_slot)
 }
 
 /// What kind of model the method called `name` makes.

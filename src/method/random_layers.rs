@@ -76,7 +76,6 @@ impl Method for RandomLayers {
     fn apply(&self, original: Classifier, task: &SwapTask, ctx: &mut Context) -> Result<Classifier> {
         let samples = task.retain_and_learn()?.union([task.forget.train.samples()?]);
         let data = Labelled::new(samples, task.working());
-        let old = task.swap.forget;
         self.check_for(&original)?;
         let names: Vec<String> = original.parameters().into_iter().map(|p| p.name).collect();
         let mut model = original;
@@ -91,8 +90,8 @@ impl Method for RandomLayers {
             let mut meter = EpochMeter::new(epoch);
             for batch in ctx.training_batches(&data, self.batch, epoch) {
                 ctx.check_interrupt()?;
-                let is_old: Vec<bool> = batch.classes.iter().map(|c| *c == old).collect();
-                let batch_slots = batch.slots_of(task.working(), |c| c != old);
+                let is_old: Vec<bool> = batch.classes.iter().map(|c| task.is_old(*c)).collect();
+                let batch_slots = batch.slots_of(task.working(), |c| !task.is_old(c));
                 let logits = net.logits(batch.images); // [N, K]
                 let loss = train::cross_entropy(logits.clone(), &batch_slots) + imitation::loss(&logits, &is_old).mul_scalar(self.w);
                 let outputs = Logits { values: floats(logits.clone()), slots };

@@ -57,6 +57,9 @@ pub struct Regrow {
     pub distil: f64,
     /// By which the logits are divided to soften those answers.
     pub temperature: f64,
+    pub keep: f64,
+    pub always: bool,
+    pub lr: f64,
 }
 
 /// How large [`Regrow`]'s batches are.
@@ -101,6 +104,9 @@ impl Default for Regrow {
             sharpen: true,
             distil: 0.5,
             temperature: 2.0,
+            keep: 0.0,
+            always: false,
+            lr: 1.0,
         }
     }
 }
@@ -187,18 +193,18 @@ impl Regrow {
         let plan = |fill: f64| Plan::new(passes, new, (fill, above), self.epochs, self.learn_boost, most);
         // Forward through the trunk; with a teacher through the original's top, too.
         let taught = Plan { follows: true, ..plan(1.0 / 3.0) };
-        Ok((if self.distil > 0.0 && taught.retain >= 1.0 { taught } else { plan((1.0 - above) / 3.0) }, measured))
+        Ok((if self.distil > 0.0 && (self.always || taught.retain >= 1.0) { taught } else { plan((1.0 - above) / 3.0) }, measured))
     }
 
-    /// What `original` says of the samples `retained` of `cache`, softened, its slot `old` left out: softmax of the other logits over
+    /// What `original` says of the samples `retained` of `cache`, softened, its slots `old` left out: softmax of the other logits over
     /// the temperature (Hinton et al. 2015, arXiv 1503.02531, eq. 1).
-    fn teacher(&self, original: &Classifier, cut: Cut, (cache, retained): (&Cache, &[usize]), old: Option<Slot>, ctx: &mut Context) -> Teacher {
+    fn teacher(&self, original: &Classifier, cut: Cut, (cache, retained): (&Cache, &[usize]), old: &[Slot], ctx: &mut Context) -> Teacher {
         let (slots, temperature) = (original.spec().slots, self.temperature as f32);
         let mut probabilities = vec![0f32; cache.len() * slots];
         for picked in retained.chunks(INFERENCE_BATCH) {
             let logits = floats(original.resume(Activations(cache.rows(picked, &ctx.device)), cut)); // [N, K]
             for (row, i) in logits.chunks(slots).zip(picked) {
-                let others = || row.iter().enumerate().filter(|(s, _)| Some(Slot(*s)) != old);
+                let others = || row.iter().enumerate().filter(|(s, _)| !old.contains(&Slot(*s)));
                 let top = others().fold(f32::NEG_INFINITY, |m, (_, z)| m.max(*z));
                 let total: f32 = others().map(|(_, z)| ((z - top) / temperature).exp()).sum();
                 others().for_each(|(s, z)| probabilities[i * slots + s] = ((z - top) / temperature).exp() / total);
@@ -264,18 +270,25 @@ impl Method for Regrow {
         let above = original.spec().share_above(cut);
         let cache = cache(&original, cut, task, plan, ctx)?;
         let batch = self.batch.images(ctx.settings.batch, plan.retain);
-        let settings = TrainSettings { epochs: plan.epochs, batch, schedule: Schedule::Cosine, ..ctx.settings.clone() };
+        let settings = TrainSettings { epochs: plan.epochs, batch, schedule: Schedule::Cosine, lr: ctx.settings.lr * self.lr, ..ctx.settings.clone() };
         // log of how much more often than in the data a class is met (Menon et al. 2021, arXiv 2007.07314, eq. 10)
         let mut offsets = vec![0f32; original.spec().slots];
-        let new_slot = task.swap.learn.and_then(|c| task.working().slot(c));
-        if let Some(Slot(s)) = new_slot {
-            offsets[s] = (self.adjustment * (plan.learn / plan.retain).ln()) as f32;
-        }
+        let new_slots = task.new_slots();
+        new_slots.iter().for_each(|Slot(s)| offsets[*s] = (self.adjustment * (plan.learn / plan.retain).ln()) as f32);
         let trunk: Vec<String> = original.spec().stage_names[..cut.0].iter().map(|n| format!("{n}.")).collect();
         let fresh = original.clone().reset(ctx.seed, |name| !trunk.iter().any(|t| name.starts_with(t)));
-        let retained: Vec<usize> = (0..cache.len()).filter(|i| cache.slots(&[*i])[0] != new_slot).collect();
-        let old = task.before.slot(task.swap.forget);
-        let teacher = plan.follows.then(|| self.teacher(&original, cut, (&cache, &retained), old, ctx));
+        let fresh = if self.keep > 0.0 {
+            let theirs: std::collections::BTreeMap<String, Vec<f32>> = original.tensors().into_iter().map(|t| (t.name, t.values)).collect();
+            let keep = self.keep as f32;
+            fresh.rewrite(|name, _, current| {
+                let above = !trunk.iter().any(|t| name.starts_with(t)) && !name.starts_with("head.");
+                above.then(|| current().iter().zip(&theirs[name]).map(|(f, o)| keep * o + (1.0 - keep) * f).collect())
+            })
+        } else {
+            fresh
+        };
+        let retained: Vec<usize> = (0..cache.len()).filter(|i| cache.slots(&[*i])[0].is_none_or(|s| !new_slots.contains(&s))).collect();
+        let teacher = plan.follows.then(|| self.teacher(&original, cut, (&cache, &retained), &task.old_slots(), ctx));
         let regrown = fit_top(fresh, cut, &cache, &offsets, teacher.as_ref(), &settings, ctx)?;
         let measured = &retained[..retained.len().min(measured as usize)];
         if measured.is_empty() {

@@ -59,5 +59,5 @@ fn union(runs: &[(String, Summary)]) -> Vec<String> {
 fn task(summary: &Summary) -> String {
     let task = &summary.scores.task;
     let swap = format!("{} {} → {}", task.dataset, task.forget_name, task.learn_name.as_deref().unwrap_or("∅"));
-    [vec![swap], guide::scarcity(summary)].concat().join(", ")
+    [vec![swap], guide::circumstances(summary)].concat().join(", ")
 }

@@ -157,6 +157,7 @@ fn build(before: Vec<u16>, after: Vec<u16>, forget: u16, learn: Option<u16>, nam
         learn,
         forget_name: name(forget),
         learn_name: learn.map(&name),
+        also: vec![],
         learn_samples: None,
         retain_share: None,
     };

@@ -29,12 +29,19 @@ pub fn question(summary: &Summary, models: &Models) -> String {
     }
 }
 
-/// What was scarce, where something was, as plain text: `1 training image of the new class`, `methods had 10.0 % of the retained ones`.
-pub fn scarcity(summary: &Summary) -> Vec<String> {
+/// What was not as usual, as plain text: `at once with “7” → “1”`, `1 training image of the new class`, `methods had 10.0 % of the retained ones`.
+pub fn circumstances(summary: &Summary) -> Vec<String> {
     let task = &summary.scores.task;
-    let learn = task.learn_samples.map(|n| format!("{} of the new class", count(n, "training image")));
+    let also = task.also.iter().map(|(old, new)| match new {
+        Some(new) => format!("“{old}” → “{new}”"),
+        None => format!("“{old}”"),
+    });
+    let also: Vec<String> = also.collect();
+    let also = (!also.is_empty()).then(|| format!("at once with {}", also.join(", ")));
+    let new = if task.also.is_empty() { "the new class" } else { "each new class" };
+    let learn = task.learn_samples.map(|n| format!("{} of {new}", count(n, "training image")));
     let retain = task.retain_share.map(|s| format!("methods had {} of the retained classes’ training images", figure(Some(s), "fraction")));
-    learn.into_iter().chain(retain).collect()
+    also.into_iter().chain(learn).chain(retain).collect()
 }
 
 /// Title, question, and what was compared.
@@ -43,7 +50,7 @@ pub fn header(summary: &Summary, models: &Models) -> String {
     let kind = |kind| models.of_kind(kind).count();
     let mut facts = vec![format!("data set <strong>{}</strong>", escape(&task.dataset))];
     facts.push(if task.classes_before.len() == 1 { "1 class".to_owned() } else { format!("{} classes", task.classes_before.len()) });
-    facts.extend(scarcity(summary));
+    facts.extend(circumstances(summary).iter().map(|c| escape(c)));
     for (n, noun) in [
         (kind(ModelKind::Subject), "audited model"),
         (kind(ModelKind::Method), "method"),

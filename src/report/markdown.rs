@@ -29,9 +29,9 @@ pub fn markdown(summary: &Summary) -> String {
     rows.extend(models.judged().map(|m| row(summary, &models, &columns, m)));
 
     let mut out = format!("**{}**\n\n", inline(&guide::question(summary, &models)));
-    let scarce = guide::scarcity(summary);
-    if !scarce.is_empty() {
-        out += &format!("With less data than the set has: {}.\n\n", inline(&scarce.join("; ")));
+    let not_as_usual = guide::circumstances(summary);
+    if !not_as_usual.is_empty() {
+        out += &format!("In this run: {}.\n\n", inline(&not_as_usual.join("; ")));
     }
     for warning in &summary.scores.warnings {
         out += &format!("> **Warning:** {}\n\n", inline(warning));

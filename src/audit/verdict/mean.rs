@@ -116,6 +116,7 @@ mod tests {
                 names_after: vec![],
                 forget_name: "a".into(),
                 learn_name: None,
+                also: vec![],
                 learn_samples: None,
                 retain_share: None,
             },
