@@ -191,7 +191,9 @@ fn regrow_is_warned_of_where_it_was_measured_to_fail_and_nowhere_else() {
     let little = cautions(&all, None, Some(0.25), Some(3));
     assert!(little.len() == 1 && little[0].contains("images of a retained class") && little[0].contains("Take more of the original's"), "{little:?}");
     // What docs/extremes.md says of the cache.
-    for (budget, share, images) in [("", 0.5, "230 images"), ("budget = 0.081\ndistil = 0.0", 0.5, "426 images"), ("", 0.25, "93 images"), ("", 0.1, "29 images")] {
+    for (budget, share, images) in
+        [("", 0.5, "230 images"), ("budget = 0.081\ndistil = 0.0", 0.5, "426 images"), ("", 0.25, "93 images"), ("", 0.1, "29 images")]
+    {
         let little = with(budget, &["regrow"], None, Some(share), Some(3));
         assert!(little.len() == 1 && little[0].contains(images), "{budget} {share}: {little:?}");
     }
