@@ -140,6 +140,12 @@ impl Run {
     pub fn summary(&self) -> Result<Summary> {
         let at = self.dir.display().to_string();
         if !self.scores().is_file() {
+            if let [first, ..] = self.config()?.swaps().collect::<Vec<_>>()[..]
+                && !self.config()?.also.is_empty()
+            {
+                let what = "a run of several swaps at once: each has its own scores below it, once it is finished";
+                return Err(Error::input(&at, what, format!("give one of them, such as {at}/swap-{}", first.label())));
+            }
             return Err(Error::input(at, "the run is not finished: it has no scores.json", "finish it with the same command and --resume"));
         }
         let scores: Scores = read_json(&self.scores())?;

@@ -217,7 +217,9 @@ fn regrow_is_warned_of_where_much_lies_above_the_cut() {
     assert!(large.len() == 1 && large[0].starts_with("32 % of the network's arithmetic lies above the cut"), "{large:?}");
     assert_eq!(cautions("resnet20", "budget = 0.3"), Vec::<String>::new());
     let earlier = cautions("cnn-s", "cut = 'conv2'");
-    assert!(earlier.iter().any(|c| c.contains("lies above the cut")), "an earlier cut of a fine network is no other thing: {earlier:?}");
+    let says = |part: &str| earlier.iter().filter(|c| c.contains(part)).count();
+    let both = (says("lies above the cut"), says("images of a retained class"));
+    assert_eq!((earlier.len(), both), (2, (1, 1)), "an earlier cut of a fine network is no other thing, and leaves fewer images: {earlier:?}");
 }
 
 #[test]

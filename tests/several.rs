@@ -100,6 +100,7 @@ fn each_swap_has_a_report_of_its_own() {
         assert!(page.contains("at once with"), "the page says what else was swapped");
         assert!(bench.unlearn(&format!("report {folder}")).ok().out.contains("at once with"));
     }
+    bench.unlearn("report run").refused(&["several swaps at once", "run/swap-2-5"]);
     let figures = |folder: &str| scores(&bench, folder).scores;
     assert_ne!(figures(both[0]), figures(both[1]));
 

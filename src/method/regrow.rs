@@ -215,6 +215,16 @@ impl Regrow {
         Ok((if follows { taught } else { plan((1.0 - above) / 3.0, 2) }, measured))
     }
 
+    /// Images a step, of the original training's `whole`.
+    fn images(&self, plan: Plan, whole: usize) -> usize {
+        ((whole as f64 * self.batch.or(if plan.follows { 0.5 } else { 1.0 })).round() as usize).max(1)
+    }
+
+    /// Share of the original's weights that a top of the share `above` of the network's arithmetic starts from.
+    fn kept(&self, above: f64) -> f64 {
+        self.keep.or(if above > SMALL_TOP { KEPT } else { 0.0 })
+    }
+
     /// What `original` says of the samples `retained` of `cache`, softened, its slots `old` left out: softmax of the other logits over
     /// the temperature (Hinton et al. 2015, arXiv 1503.02531, eq. 1).
     fn teacher(&self, original: &Classifier, cut: Cut, (cache, retained): (&Cache, &[usize]), old: &[Slot], ctx: &mut Context) -> Teacher {
@@ -271,7 +281,7 @@ impl Method for Regrow {
         let above = model.spec().share_above(self.cut_of(model.spec())?);
         let large = (above > ABOVE_FINE && self.budget < BUDGET_FOR_LARGE_TOPS).then(|| {
             format!(
-                "{:.0} % of the network's arithmetic lies above the cut, all of it to be trained anew with {:.1} % of a retraining; with up to {:.0} % \
+                "{:.0} % of the network's arithmetic lies above the cut, all of it to be trained with {:.1} % of a retraining; with up to {:.0} % \
                  it was matched, with the last stage of resnet20 it was not (docs/study.md). Set regrow.budget={BUDGET_FOR_LARGE_TOPS}, which was enough there, or retrain.",
                 100.0 * above,
                 100.0 * self.budget,
@@ -286,7 +296,7 @@ impl Method for Regrow {
         let (plan, measured) = self.plan(original.spec(), task, ctx.settings.epochs, !ctx.pipeline.augmentation.is_none())?;
         let above = original.spec().share_above(cut);
         let cache = cache(&original, cut, task, plan, ctx)?;
-        let batch = ((ctx.settings.batch as f64 * self.batch.or(if plan.follows { 0.5 } else { 1.0 })).round() as usize).max(1);
+        let batch = self.images(plan, ctx.settings.batch);
         let settings = TrainSettings { epochs: plan.epochs, batch, schedule: Schedule::Cosine, ..ctx.settings.clone() };
         // log of how much more often than in the data a class is met (Menon et al. 2021, arXiv 2007.07314, eq. 10)
         let mut offsets = vec![0f32; original.spec().slots];
@@ -294,7 +304,7 @@ impl Method for Regrow {
         new_slots.iter().for_each(|Slot(s)| offsets[*s] = (self.adjustment * (plan.learn / plan.retain).ln()) as f32);
         let trunk: Vec<String> = original.spec().stage_names[..cut.0].iter().map(|n| format!("{n}.")).collect();
         let fresh = original.clone().reset(ctx.seed, |name| !trunk.iter().any(|t| name.starts_with(t)));
-        let fresh = shrunk(&original, fresh, self.keep.or(if above > SMALL_TOP { KEPT } else { 0.0 }));
+        let fresh = shrunk(&original, fresh, self.kept(above));
         let retained: Vec<usize> = (0..cache.len()).filter(|i| cache.slots(&[*i])[0].is_none_or(|s| !new_slots.contains(&s))).collect();
         let teacher = plan.follows.then(|| self.teacher(&original, cut, (&cache, &retained), &task.old_slots(), ctx));
         let regrown = fit_top(fresh, cut, &cache, &offsets, teacher.as_ref(), &settings, ctx)?;
@@ -366,6 +376,31 @@ mod tests {
         for (bad, says) in [("keep = 'half'", "neither `auto` nor a share"), ("keep = 1.5", "out of range"), ("keep = true", "neither `auto`")] {
             assert!(regrow(bad).is_some_and(|e| e.contains(says)), "{bad}: {:?}", regrow(bad));
         }
+    }
+
+    #[test]
+    fn answers_are_followed_where_the_top_is_large_or_the_cache_holds_half_of_the_retain_set() {
+        let digits = crate::data::embedded::mnist_mini().expect("embedded");
+        let classes = [0, 1, 2, 4, 5, 6, 7, 8, 9].map(crate::data::ClassId).to_vec();
+        let before = crate::data::ClassMap::new(classes).expect("nine classes");
+        let swap = crate::data::Swap { forget: crate::data::ClassId(6), learn: Some(crate::data::ClassId(3)) };
+        let task = SwapTask::new(&digits, &before, swap).expect("a swap");
+        let device = burn::tensor::Device::flex();
+        let spec = |arch| Classifier::zeros(arch, digits.shape(), 9, &device).expect("known").spec().clone();
+        let of = |given: Regrow, arch, epochs| {
+            let spec = spec(arch);
+            let (plan, _) = given.plan(&spec, &task, epochs, true).expect("plans");
+            let above = spec.share_above(given.cut_of(&spec).expect("a cut"));
+            (plan.follows, plan.epochs, given.images(plan, 64), given.images(plan, 1), given.kept(above))
+        };
+        // The demo; a budget for all data; a deep top.
+        assert_eq!(of(Regrow::default(), "cnn-s", 10), (false, 2, 64, 1, 0.0));
+        assert_eq!(of(Regrow::default(), "cnn-s", 30), (true, 3, 32, 1, 0.0));
+        assert_eq!(of(Regrow::default(), "resnet20", 10), (true, 3, 32, 1, KEPT));
+        // What is said wins.
+        let said = || Regrow { epochs: Epochs::Count(5), batch: Share::Of(0.25), keep: Share::Of(0.1), ..Regrow::default() };
+        assert_eq!(of(said(), "resnet20", 10), (true, 5, 16, 1, 0.1));
+        assert_eq!(of(Regrow { distil: 0.0, ..said() }, "resnet20", 10), (false, 5, 16, 1, 0.1));
     }
 
     #[test]
