@@ -11,6 +11,7 @@ export UNLEARN_STORE=none # every time in the figures is taken in the run that s
 mkdir -p "$out"
 
 # 0. As it is now: pairs drawn last.
+$unlearn study --data emnist-derived47 --pairs 4 --seed 7 --out "$out/emnist-seed-7" --resume --quiet
 $unlearn study --data emnist-derived47 --pairs 4 --seed 5 --out "$out/emnist-seed-5" --resume --quiet
 
 # 1. Pairs that nobody looked at, default settings, five seeds each; each study keeps its oracles in itself.
