@@ -93,7 +93,7 @@ $unlearn audit "$(models ten-9 regrow)" "$(models ten-9 retrain)" "${oracles[@]}
     --out "$out/audits/ten-first" --quiet >/dev/null
 
 # 9. Several at once: two of the demo's digits; five of emnist-derived47's, the digits 0–4 for K–O. Each swap of a run has its own scores.
-[ -f "$out/runs/two/swap-7-1/scores.json" ] || swap two --forget 6,7 --learn 3,1
+[ -f "$out/runs/two/swap-7-1/scores.json" ] || swap two --classes 0,2,4,5,6,7,8,9 --forget 6,7 --learn 3,1
 [ -f "$out/runs/five/swap-4-24/scores.json" ] || letters five --classes 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19 \
     --forget 0,1,2,3,4 --learn 20,21,22,23,24 --methods regrow,retrain,logit-mask,head-distil
 
