@@ -85,7 +85,8 @@ pub struct Settings {
     /// Only this share of every retained class's training images for the methods; original and oracles have all [default: 1]
     #[arg(long, value_name = "SHARE", allow_negative_numbers = true, help_heading = "Swap")]
     pub retain_share: Option<f64>,
-    /// Methods, comma-separated, or `all`, see `unlearn list methods` [default: regrow and the negative controls]
+    /// Methods, comma-separated, or `all`, see `unlearn list methods` [default: regrow and the negative controls]. METHOD@LABEL is one again, with
+    /// parameters of its own: --methods regrow,regrow@b --set regrow@b.budget=0.1
     #[arg(long, value_delimiter = ',', help_heading = "Swap")]
     pub methods: Option<Vec<String>>,
     /// Retrained models to judge by; fewer than three give no verdict [default: 5]
@@ -236,7 +237,8 @@ impl Settings {
         Scarcity { learn_samples: self.learn_samples, retain_share: self.retain_share }
     }
 
-    /// Methods with their complete parameters, in the order asked for; by default [`DEFAULT_METHODS`].
+    /// Methods with their complete parameters, in the order asked for; by default [`DEFAULT_METHODS`]. A variant has what its method was given
+    /// and then its own.
     pub fn methods(&self) -> Result<Vec<(String, toml::Table)>> {
         let mut given = self.method.clone();
         for text in &self.set {
@@ -266,8 +268,9 @@ impl Settings {
                 return Err(Error::input("--methods", format!("`{name}` appears twice"), "name each method once"));
             }
             let mut table = (entry.defaults)();
-            let own = given.get(&name).cloned().unwrap_or_default();
-            table.extend(own);
+            for own in [method::base(&name), &name].into_iter().filter_map(|n| given.get(n)) {
+                table.extend(own.clone());
+            }
             out.push((name, table));
         }
         Ok(out)
@@ -525,6 +528,15 @@ mod tests {
         assert_eq!((name.as_str(), parameters["epochs"].as_integer()), ("finetune", Some(3)));
         // Flags still win.
         assert_eq!(Settings { seed: Some(9), ..Settings::default() }.or(again).seed, Some(9));
+    }
+
+    #[test]
+    fn a_variant_has_what_its_method_was_given_and_then_its_own() {
+        let set = vec!["regrow.budget=0.1".into(), "regrow@b.budget=0.2".into(), "regrow@b.distil=0".into()];
+        let settings = Settings { methods: Some(vec!["regrow".into(), "regrow@b".into(), "regrow@c".into()]), set, ..Settings::default() };
+        let of = |key: &str| settings.methods().expect("known").into_iter().map(|(_, t)| t[key].as_float()).collect::<Vec<_>>();
+        assert_eq!(of("budget"), [Some(0.1), Some(0.2), Some(0.1)]);
+        assert_eq!((of("distil")[1], of("distil")[2]), (of("adjustment")[1].map(|_| 0.0), of("distil")[0]));
     }
 
     #[test]

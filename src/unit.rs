@@ -19,6 +19,7 @@ use crate::model::{
     Classifier, arch,
     checkpoint::{self, Metadata},
 };
+use crate::method;
 use crate::rng;
 use crate::run::Run;
 use crate::store::{self, Sidecar, Store};
@@ -137,13 +138,11 @@ impl Workshop<'_> {
         }
     }
 
-    /// The context that `order` is made in: an oracle's seed is that of the oracles.
+    /// The context that `order` is made in: an oracle's seed is that of the oracles, a variant's that of its method, so that they differ by their
+    /// parameters alone.
     fn context_for(&self, order: &Order<'_>) -> Context {
-        let ctx = self.context(&order.name);
-        match order.kind {
-            ModelKind::Oracle => Context { seed: rng::derive_seed(self.config.oracle_seed(), &order.name, 0), ..ctx },
-            _ => ctx,
-        }
+        let seed = if order.kind == ModelKind::Oracle { self.config.oracle_seed() } else { self.config.seed };
+        Context { seed: rng::derive_seed(seed, method::base(&order.name), 0), ..self.context(&order.name) }
     }
 
     /// The unit's model: from its checkpoint in the run or, an original or an oracle, in the store; else by `work`.

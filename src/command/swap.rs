@@ -153,7 +153,7 @@ fn swapped(workshop: &Workshop<'_>, task: &SwapTask, original: &Made) -> Result<
         let order = Order {
             name: name.to_string(),
             kind: method::kind_of(name),
-            made_by: name,
+            made_by: method::base(name),
             map: task.after.clone(),
             parameters: Some(parameters),
             parents: vec![original.sha256.clone()],

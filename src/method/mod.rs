@@ -77,16 +77,31 @@ pub const METHODS: &[&MethodEntry] = &[
     &head_distil::ENTRY,
 ];
 
-/// The entry called `name`.
-pub fn find(name: &str) -> Result<&'static MethodEntry> {
-    METHODS
-        .iter()
-        .find(|m| m.name == name)
-        .copied()
-        .ok_or_else(|| Error::input(format!("method `{name}`"), "no such method", did_you_mean(name, METHODS.iter().map(|m| m.name))))
+/// The method that `name` means: itself or, of a variant `METHOD@LABEL`, the same method with other parameters in one run, what stands before the
+/// `@`.
+pub fn base(name: &str) -> &str {
+    name.split_once('@').map_or(name, |(method, _)| method)
 }
 
-/// Applies the method called `name` to `original` as its registry entry allows: sets that it does not declare are locked, and for plain
+/// The entry of the method or variant called `name`.
+///
+/// # Errors
+/// No such method; a label that is empty or has other characters than a–z, 0–9 and `-`.
+pub fn find(name: &str) -> Result<&'static MethodEntry> {
+    if let Some((method, label)) = name.split_once('@')
+        && (label.is_empty() || !label.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'))
+    {
+        return Err(Error::input(format!("method `{name}`"), "a variant's label has the letters a to z, digits and -", format!("write for example {method}@b")));
+    }
+    let wanted = base(name);
+    METHODS
+        .iter()
+        .find(|m| m.name == wanted)
+        .copied()
+        .ok_or_else(|| Error::input(format!("method `{name}`"), "no such method", did_you_mean(wanted, METHODS.iter().map(|m| m.name))))
+}
+
+/// Applies the method or variant called `name` to `original` as its registry entry allows: sets that it does not declare are locked, and for plain
 /// unlearning the old classes' rows, which nobody would ship, are taken out of the result's head.
 pub fn apply(name: &str, parameters: &toml::Table, original: Classifier, task: &SwapTask, ctx: &mut Context) -> Result<Classifier> {
     let entry = find(name)?;
@@ -99,9 +114,9 @@ pub fn apply(name: &str, parameters: &toml::Table, original: Classifier, task: &
     gone.into_iter().rev().try_fold(made, Classifier::without_slot)
 }
 
-/// What kind of model the method called `name` makes.
+/// What kind of model the method or variant called `name` makes.
 pub fn kind_of(name: &str) -> ModelKind {
-    match METHODS.iter().find(|m| m.name == name) {
+    match METHODS.iter().find(|m| m.name == base(name)) {
         Some(m) if m.control => ModelKind::Control,
         _ => ModelKind::Method,
     }
@@ -156,6 +171,16 @@ mod tests {
             let error = (m.build)(&bogus).expect_err("an unknown key").to_string();
             assert!(error.contains(&format!("[method.{}]", m.name)), "{}: its `build` names another method: {error}", m.name);
             assert!(m.name.chars().all(|c| c.is_ascii_lowercase() || c == '-'), "{}", m.name);
+        }
+    }
+
+    #[test]
+    fn a_variant_is_its_method_under_another_name() {
+        assert_eq!(find("regrow@half-2").expect("a variant").name, "regrow");
+        assert_eq!((kind_of("logit-mask@b"), kind_of("regrow@b")), (ModelKind::Control, ModelKind::Method));
+        for (name, says) in [("regrow@", "label"), ("regrow@A", "label"), ("regrow@a.b", "label"), ("regow@b", "did you mean `regrow`?")] {
+            let error = find(name).expect_err(name).to_string();
+            assert!(error.contains(says), "{name}: {error}");
         }
     }
 
