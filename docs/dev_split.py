@@ -1,8 +1,9 @@
 """Splits a data set's training images into training and test files, so that settings can be chosen by whole runs without its test images.
 
-    python3 docs/dev_split.py DATA_DIR NEW_DATA_DIR [emnist-derived47 | mnist | cifar10]
+    python3 docs/dev_split.py DATA_DIR NEW_DATA_DIR [emnist-derived47 | mnist | cifar10 [TRAIN TEST]]
 
-One sixth of every class's training images, drawn with seed 7, become the new set's test images. Needs NumPy.
+One sixth of every class's training images, drawn with seed 7, become the new set's test images. With TRAIN and TEST a class keeps the first so
+many of each part. Needs NumPy.
 """
 
 import gzip
@@ -20,8 +21,8 @@ def split(labels):
     parts = {"train": [], "test": []}
     for label in np.unique(labels):
         order = rng.permutation(np.flatnonzero(labels == label))
-        parts["test"].extend(order[: len(order) // 6])
-        parts["train"].extend(order[len(order) // 6 :])
+        for part, chosen in (("test", order[: len(order) // 6]), ("train", order[len(order) // 6 :])):
+            parts[part].extend(np.sort(chosen)[: most[part]])
     return {part: np.sort(chosen) for part, chosen in parts.items()}
 
 
@@ -74,4 +75,5 @@ def cifar10(source, target):
 
 
 source, target = (pathlib.Path(a) for a in sys.argv[1:3])
+most = dict(zip(("train", "test"), map(int, sys.argv[4:6]))) or {"train": None, "test": None}
 {"emnist-derived47": emnist_derived47, "mnist": mnist, "cifar10": cifar10}[(sys.argv[3:] or ["emnist-derived47"])[0]](source, target)

@@ -532,11 +532,11 @@ mod tests {
 
     #[test]
     fn a_variant_has_what_its_method_was_given_and_then_its_own() {
-        let set = vec!["regrow.budget=0.1".into(), "regrow@b.budget=0.2".into(), "regrow@b.distil=0".into()];
+        let set = vec!["regrow.budget=0.1".into(), "regrow@b.budget=0.2".into(), "regrow@b.distil=0.25".into()];
         let settings = Settings { methods: Some(vec!["regrow".into(), "regrow@b".into(), "regrow@c".into()]), set, ..Settings::default() };
         let of = |key: &str| settings.methods().expect("known").into_iter().map(|(_, t)| t[key].as_float()).collect::<Vec<_>>();
         assert_eq!(of("budget"), [Some(0.1), Some(0.2), Some(0.1)]);
-        assert_eq!((of("distil")[1], of("distil")[2]), (of("adjustment")[1].map(|_| 0.0), of("distil")[0]));
+        assert_eq!(of("distil"), [Some(0.8), Some(0.25), Some(0.8)]);
     }
 
     #[test]

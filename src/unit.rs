@@ -15,11 +15,11 @@ use crate::context::{Context, Pipeline, Reporter};
 use crate::data::{ClassId, ClassMap, Dataset, Swap};
 use crate::error::{Error, Result};
 use crate::files;
+use crate::method;
 use crate::model::{
     Classifier, arch,
     checkpoint::{self, Metadata},
 };
-use crate::method;
 use crate::rng;
 use crate::run::Run;
 use crate::store::{self, Sidecar, Store};

@@ -91,7 +91,11 @@ pub fn find(name: &str) -> Result<&'static MethodEntry> {
     if let Some((method, label)) = name.split_once('@')
         && (label.is_empty() || !label.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'))
     {
-        return Err(Error::input(format!("method `{name}`"), "a variant's label has the letters a to z, digits and -", format!("write for example {method}@b")));
+        return Err(Error::input(
+            format!("method `{name}`"),
+            "a variant's label has the letters a to z, digits and -",
+            format!("write for example {method}@b"),
+        ));
     }
     let wanted = base(name);
     METHODS
