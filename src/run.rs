@@ -23,7 +23,7 @@ use crate::data::Swap;
 use crate::error::{Error, Result};
 use crate::events;
 use crate::files::write_bytes;
-use crate::method::METHODS;
+use crate::method::{self, METHODS};
 use crate::summary::{SCORES_FORMAT, Scores, Summary};
 
 /// An open run directory.
@@ -158,10 +158,17 @@ impl Run {
         }
         let outputs = scores.verdict.iter().map(|v| read_json(&self.dir.join("outputs").join(format!("{}.json", v.model)))).collect::<Result<_>>()?;
         let config = self.dir.join("config.toml");
+        let mut variants = Vec::new();
+        for name in scores.verdict.iter().map(|v| &v.model).filter(|n| n.contains('@')) {
+            if let Some(parameters) = self.config()?.method.get(name) {
+                variants.push((name.clone(), method::variant_summary(name, parameters)?));
+            }
+        }
         let legend = METHODS
             .iter()
             .map(|m| (m.name.to_string(), m.summary.to_string()))
             .chain([(UNTRAINED.to_string(), "the architecture as it is before any training: knows nothing of any class".to_string())])
+            .chain(variants)
             .chain(AUDITS.iter().map(|a| (a.name().to_string(), a.summary().to_string())))
             .collect();
         Ok(Summary {

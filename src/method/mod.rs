@@ -105,6 +105,17 @@ pub fn find(name: &str) -> Result<&'static MethodEntry> {
         .ok_or_else(|| Error::input(format!("method `{name}`"), "no such method", did_you_mean(wanted, METHODS.iter().map(|m| m.name))))
 }
 
+/// What distinguishes the variant called `name`, with `parameters`, from its method as it is: a line like a method's summary.
+///
+/// # Errors
+/// No such method.
+pub fn variant_summary(name: &str, parameters: &toml::Table) -> Result<String> {
+    let entry = find(name)?;
+    let defaults = (entry.defaults)();
+    let own: Vec<String> = parameters.iter().filter(|(key, value)| defaults.get(*key) != Some(*value)).map(|(k, v)| format!("{k} = {v}")).collect();
+    Ok(if own.is_empty() { format!("{} as it is", entry.name) } else { format!("{} with {}", entry.name, own.join(", ")) })
+}
+
 /// Applies the method or variant called `name` to `original` as its registry entry allows: sets that it does not declare are locked, and for plain
 /// unlearning the old classes' rows, which nobody would ship, are taken out of the result's head.
 pub fn apply(name: &str, parameters: &toml::Table, original: Classifier, task: &SwapTask, ctx: &mut Context) -> Result<Classifier> {
@@ -182,6 +193,9 @@ mod tests {
     fn a_variant_is_its_method_under_another_name() {
         assert_eq!(find("regrow@half-2").expect("a variant").name, "regrow");
         assert_eq!((kind_of("logit-mask@b"), kind_of("regrow@b")), (ModelKind::Control, ModelKind::Method));
+        let given: toml::Table = "budget = 0.1\ndistil = 0.8\ncut = 'conv2'".parse().expect("valid");
+        assert_eq!(variant_summary("regrow@b", &given).expect("known"), "regrow with budget = 0.1, cut = \"conv2\"");
+        assert_eq!(variant_summary("regrow@b", &(regrow::ENTRY.defaults)()).expect("known"), "regrow as it is");
         for (name, says) in [("regrow@", "label"), ("regrow@A", "label"), ("regrow@a.b", "label"), ("regow@b", "did you mean `regrow`?")] {
             let error = find(name).expect_err(name).to_string();
             assert!(error.contains(says), "{name}: {error}");
