@@ -85,12 +85,29 @@ impl Run {
     /// # Errors
     /// A directory of that name with another configuration; whatever keeps it from being written.
     pub fn below(&self, config: &RunConfig, swap: Swap) -> Result<Self> {
-        let below = Self::create(&self.dir.join(format!("swap-{}", swap.label())), &config.led_by(swap), true)?;
+        let below = Self::create(&self.place(swap), &config.led_by(swap), true)?;
         // An audit of somebody's files has none.
         if self.events().is_file() {
             write_bytes(&below.events(), &std::fs::read(self.events()).map_err(Error::io(&self.events()))?)?;
         }
         Ok(below)
+    }
+
+    fn place(&self, swap: Swap) -> PathBuf {
+        self.dir.join(format!("swap-{}", swap.label()))
+    }
+
+    /// Opens what [`Run::below`] made, making nothing.
+    ///
+    /// # Errors
+    /// There is none yet.
+    pub fn open_below(&self, swap: Swap) -> Result<Self> {
+        let place = self.place(swap);
+        if !place.is_dir() {
+            let what = format!("the run is not finished: it has no {}", place.display());
+            return Err(Error::input(self.dir.display().to_string(), what, "finish it with the same command and --resume"));
+        }
+        Self::open(&place)
     }
 
     /// The directory.

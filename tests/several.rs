@@ -115,6 +115,9 @@ fn each_swap_has_a_report_of_its_own() {
     assert_eq!(figures("files/swap-3-4"), before[1]);
     bench.unlearn("swap --config run/swap-3-4/config.toml --threads 1 --quiet --out again").ok();
     assert_eq!(figures("again/swap-2-5"), before[0]);
+    std::fs::remove_dir_all(bench.path("run/swap-2-5")).unwrap();
+    bench.unlearn("audit run --quiet").refused(&["the run is not finished", "--resume"]);
+    assert!(!bench.path("run/swap-2-5").exists(), "a refused audit leaves nothing behind");
     bench.unlearn(&format!("swap {TINY} {TWO} --oracles 3 --methods finetune,logit-mask --out run --resume --quiet")).ok();
     assert_eq!(both.map(figures), before);
 }

@@ -41,7 +41,7 @@ fn again(run: &Run, dir: Option<&Path>, json: bool, output: &Output) -> Result<(
     let swap = Swap { forget: ClassId(config.forget), learn: config.learn.map(ClassId) };
     let task = SwapTask::at_once(&dataset, &before, swap, config.also.clone())?.scarce(config.scarcity(), config.oracle_seed())?;
     let several = !task.also.is_empty();
-    let known = if several { run.below(&config, swap)?.summary()? } else { run.summary()? }.scores;
+    let known = if several { run.open_below(swap)?.summary()? } else { run.summary()? }.scores;
     let mut models = Vec::new();
     for v in &known.verdict {
         let path = run.model(&v.model);
