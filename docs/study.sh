@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Every figure of docs/study.md: docs/study.sh DATA_DIR OUT
-# DATA_DIR holds mnist/ and emnist/ (emnist-derived47); OUT gets the run directories. About an hour on two cores.
+# DATA_DIR holds mnist/, emnist/ (emnist-derived47) and, if CIFAR-10 is wanted, cifar10/; OUT gets the run directories. About an hour on two cores.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 data=$1 out=$2
@@ -12,6 +12,11 @@ mkdir -p "$out"
 
 # 0. As it is now: pairs drawn last.
 $unlearn study --data emnist-derived47 --pairs 4 --seed 7 --out "$out/emnist-seed-7" --resume --quiet
+$unlearn study --data mnist --pairs 5 --seed 7 --oracles 5 --out "$out/mnist-seed-7" --resume --quiet
+if [ -d "$data/cifar10" ]; then # an hour and more
+    $unlearn swap --data cifar10 --classes 0,1,2,3,4,5,6,7,9 --forget 1 --learn 8 --arch resnet20 --epochs 14 --batch 128 --lr 0.003 \
+        --schedule cosine --seed 1 --oracles 3 --out "$out/cifar10-1-8" --resume --quiet
+fi
 $unlearn study --data emnist-derived47 --pairs 4 --seed 5 --out "$out/emnist-seed-5" --resume --quiet
 
 # 1. Pairs that nobody looked at, default settings, five seeds each; each study keeps its oracles in itself.
@@ -42,7 +47,7 @@ ablation() { # DATA FORGET LEARN: of the run OUT/ablation/DATA
     variant budget-10pct budget=0.1
     variant budget-50pct budget=0.5
     variant cut-conv2 'cut="conv2"' epochs=1
-    variant cut-conv2-30pct 'cut="conv2"' budget=0.3
+    variant cut-conv2-30pct 'cut="conv2"' budget=0.3 distil=0.0 keep=0.0
     local oracles=(); for o in "$run"/models/oracle-*.safetensors; do oracles+=(--oracle "$o"); done
     rm -rf "$variants/audit"
     $unlearn audit "$variants"/*.safetensors --original "$run/models/original.safetensors" "${oracles[@]}" \
@@ -51,3 +56,14 @@ ablation() { # DATA FORGET LEARN: of the run OUT/ablation/DATA
 }
 ablation mnist 6 3
 ablation emnist-derived47 6 3
+
+# 3. What a larger budget buys on a thousand training images a digit, from MNIST's training images alone.
+[ -d "$out/dev-small" ] || python3 docs/dev_split.py "$data" "$out/dev-small" mnist 1000 250
+for pair in 6-3 7-1 2-5 9-4 8-0; do
+    forget=${pair%-*} learn=${pair#*-}
+    $unlearn swap --config configs/demo.toml --data mnist --data-dir "$out/dev-small" --augment false --seed 3 --forget "$forget" --learn "$learn" \
+        --classes "$(seq -s, 0 9 | sed "s/\b$learn\b,\?//; s/,$//")" --methods regrow,regrow@b10,regrow@b20,regrow@b20-labels,regrow@b30-conv2 \
+        --set regrow@b10.budget=0.1 --set regrow@b20.budget=0.2 --set regrow@b20-labels.budget=0.2 --set regrow@b20-labels.distil=0.0 \
+        --set regrow@b30-conv2.budget=0.3 --set regrow@b30-conv2.distil=0.0 --set regrow@b30-conv2.keep=0.0 --set regrow@b30-conv2.cut=conv2 \
+        --out "$out/small/$pair" --resume --quiet
+done
