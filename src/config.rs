@@ -251,9 +251,9 @@ impl Settings {
         for (name, own) in &given {
             (method::find(name)?.build)(own)?;
         }
-        let names: Vec<String> = match self.methods.as_deref() {
-            Some([all]) if all == "all" => method::METHODS.iter().map(|m| m.name.to_string()).collect(),
-            Some(names) => names.to_vec(),
+        let all = || method::METHODS.iter().map(|m| m.name.to_string()).collect::<Vec<_>>();
+        let names: Vec<String> = match &self.methods {
+            Some(names) => names.iter().flat_map(|n| if n == "all" { all() } else { vec![n.clone()] }).collect(),
             None => DEFAULT_METHODS.iter().map(|m| m.to_string()).collect(),
         };
         // A file may hold parameters for more methods than one run takes; a flag means this run.
@@ -340,6 +340,8 @@ mod tests {
         let of = |key: &str| settings.methods().expect("known").into_iter().map(|(_, t)| t[key].as_float()).collect::<Vec<_>>();
         assert_eq!(of("budget"), [Some(0.1), Some(0.2), Some(0.1)]);
         assert_eq!(of("distil"), [Some(0.8), Some(0.25), Some(0.8)]);
+        let beside = Settings { methods: Some(vec!["all".into(), "regrow@b".into()]), ..Settings::default() };
+        assert_eq!(beside.methods().expect("known").len(), method::METHODS.len() + 1, "beside all of them");
     }
 
     #[test]

@@ -176,8 +176,8 @@ impl Run {
         let outputs = scores.verdict.iter().map(|v| read_json(&self.dir.join("outputs").join(format!("{}.json", v.model)))).collect::<Result<_>>()?;
         let config = self.dir.join("config.toml");
         let mut variants = Vec::new();
-        for name in scores.verdict.iter().map(|v| &v.model).filter(|n| n.contains('@')) {
-            if let Some(parameters) = self.config()?.method.get(name) {
+        if scores.verdict.iter().any(|v| v.model.contains('@')) {
+            for (name, parameters) in self.config()?.method.iter().filter(|(name, _)| name.contains('@')) {
                 variants.push((name.clone(), method::variant_summary(name, parameters)?));
             }
         }

@@ -103,3 +103,19 @@ fn measuring_on_held_out_samples_changes_nothing() {
     };
     assert_eq!(hash(Some(&held_out)), hash(None));
 }
+
+#[test]
+fn a_variant_differs_from_its_method_by_its_parameters_alone() {
+    let methods = "--methods regrow,regrow@same,regrow@more --set regrow@more.budget=0.5 --seed 1";
+    let bench = Bench::new();
+    bench.unlearn(&format!("swap --data blobs --epochs 2 {SWAP} {methods} --oracles 0 --quiet --out run")).ok();
+    let weights = |name: &str| {
+        let device = unlearn::device::open("cpu").unwrap();
+        let (model, ..) = unlearn::model::checkpoint::load(&bench.path(&format!("run/models/{name}.safetensors")), &device).unwrap();
+        model.tensors().into_iter().map(|t| (t.name, t.values)).collect::<Vec<_>>()
+    };
+    assert_eq!(weights("regrow@same"), weights("regrow"));
+    assert_ne!(weights("regrow@more"), weights("regrow"));
+    let page = String::from_utf8(bench.read("run/report.html")).unwrap();
+    assert!(page.contains("regrow as it is") && page.contains("regrow with budget = 0.5"), "each card says what it is");
+}
