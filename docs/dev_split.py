@@ -74,6 +74,8 @@ def cifar10(source, target):
     records[parts["test"]].tofile(target / "test_batch.bin")
 
 
+if len(sys.argv) not in (3, 4, 6):
+    sys.exit(__doc__)
 source, target = (pathlib.Path(a) for a in sys.argv[1:3])
 most = dict(zip(("train", "test"), map(int, sys.argv[4:6]))) or {"train": None, "test": None}
 {"emnist-derived47": emnist_derived47, "mnist": mnist, "cifar10": cifar10}[(sys.argv[3:] or ["emnist-derived47"])[0]](source, target)
