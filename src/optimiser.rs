@@ -1,7 +1,9 @@
-//! Optimisers: Adam, AdamW and SGD over the parameters of any module.
+//! Optimisers: Adam, AdamW, SGD and Muon over the parameters of any module.
 //!
 //! The formulas are torch's. On the CPU a tensor's step is one pass in place ([`crate::kernels::optimiser`]); burn's own optimisers
 //! make about a dozen temporaries a tensor.
+
+mod muon;
 
 use std::collections::HashMap;
 
@@ -32,6 +34,9 @@ pub enum OptimiserKind {
     AdamW,
     /// Stochastic gradient descent with momentum 0.9. Weight decay is an L2 penalty.
     Sgd,
+    /// Muon: momentum 0.95, the steps of matrices and kernels orthogonalised and as large as Adam's (Jordan et al. 2024; Liu et al. 2025, arXiv 2502.16982, eq. 4). The head, biases and normalisation step as with AdamW. Weight decay is
+    /// decoupled.
+    Muon,
 }
 
 /// An optimiser with its state: per parameter, on the parameter's device, what it has gathered so far.
@@ -43,12 +48,13 @@ pub struct Optimiser {
     free: HashMap<ParamId, Free>,
 }
 
-/// What is kept of one parameter. Moments are flat, whatever the parameter's shape.
+/// What is kept of one parameter. Moments are flat, whatever the parameter's shape, but for Muon's, rows × the rest.
 #[derive(Debug)]
-#[allow(clippy::large_enum_variant, reason = "an optimiser has one variant only, so no space is wasted")]
+#[allow(clippy::large_enum_variant, reason = "there is one a parameter, each beside tensors far larger")]
 enum State {
     Adam { steps: i32, first: Tensor<1>, second: Tensor<1> },
     Sgd { velocity: Tensor<1> },
+    Muon { momentum: Option<Tensor<2>> },
 }
 
 /// Which elements of one parameter may change, row-major; a copy on the device once it was needed there.
@@ -81,11 +87,11 @@ impl Optimiser {
     /// # Panics
     /// If a mask of [`Optimiser::with_free`] has not its parameter's size.
     pub fn step<M: Module>(&mut self, lr: f64, module: M, grads: GradientsParams) -> M {
-        module.map(&mut Stepper { optimiser: self, lr, grads })
+        module.map(&mut Stepper { optimiser: self, lr, grads, within: vec![] })
     }
 
-    /// The new value of parameter `id`, off the graph as `value` and `grad` are.
-    fn update<const D: usize>(&mut self, id: ParamId, lr: f64, value: Tensor<D>, grad: Tensor<D>) -> Tensor<D> {
+    /// The new value of parameter `id`, by the step that `kind` says, off the graph as `value` and `grad` are.
+    fn update<const D: usize>(&mut self, (id, kind): (ParamId, OptimiserKind), lr: f64, value: Tensor<D>, grad: Tensor<D>) -> Tensor<D> {
         let (shape, device) = (value.shape(), value.device());
         let size = shape.num_elements();
         let mut free = self.free.get_mut(&id);
@@ -94,13 +100,14 @@ impl Optimiser {
         }
         let fresh = || Tensor::zeros([size], &device);
         // The state is moved out, so that nobody else holds its buffers during the step.
-        let state = self.states.remove(&id).unwrap_or_else(|| match self.kind {
+        let state = self.states.remove(&id).unwrap_or_else(|| match kind {
             OptimiserKind::Adam | OptimiserKind::AdamW => State::Adam { steps: 0, first: fresh(), second: fresh() },
             OptimiserKind::Sgd => State::Sgd { velocity: fresh() },
+            OptimiserKind::Muon => State::Muon { momentum: None },
         });
         let (new, state) = match state {
             State::Adam { steps, first, second } => {
-                let step = adam_step(self.kind, self.weight_decay, lr, steps + 1);
+                let step = adam_step(kind, self.weight_decay, lr, steps + 1);
                 let (new, first, second) = if on_cpu(&device) {
                     let host = free.map(|f| f.host.as_slice());
                     let [value, grad] = [value, grad].map(Tensor::into_dispatch);
@@ -125,6 +132,13 @@ impl Optimiser {
                     (new.reshape(shape), velocity)
                 };
                 (new, State::Sgd { velocity })
+            }
+            State::Muon { momentum } => {
+                let rows = |t: Tensor<D>| t.reshape([shape[0], size / shape[0]]);
+                let (new, momentum) = muon::step(lr, self.weight_decay, rows(value.clone()), rows(grad), momentum);
+                let free = free.as_mut().map(|f| f.on(&device));
+                let new = where_free(value.flatten(0, D - 1), new.flatten(0, 1), free).reshape(shape);
+                (new, State::Muon { momentum: Some(momentum) })
             }
         };
         self.states.insert(id, state);
@@ -182,16 +196,36 @@ struct Stepper<'a> {
     optimiser: &'a mut Optimiser,
     lr: f64,
     grads: GradientsParams,
+    /// Names of the modules around, outermost first.
+    within: Vec<String>,
+}
+
+impl Stepper<'_> {
+    /// By which step a parameter of `dims` dimensions goes: Muon is for matrices within the network, not for what it ends in.
+    fn kind(&self, dims: usize) -> OptimiserKind {
+        match self.optimiser.kind {
+            OptimiserKind::Muon if dims < 2 || self.within.iter().any(|name| name == "head") => OptimiserKind::AdamW,
+            kind => kind,
+        }
+    }
 }
 
 impl ModuleMapper for Stepper<'_> {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.within.push(name.into());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.within.pop();
+    }
+
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let (id, value, mapper) = param.consume();
         let value = match self.grads.remove::<D>(id) {
             Some(grad) => {
                 // A tensor that comes back from the inner back end has forgotten both.
                 let (trains, strategy) = (value.is_require_grad(), value.gradient_checkpointing_strategy());
-                let mut new = Tensor::from_inner(self.optimiser.update(id, self.lr, value.inner(), grad.inner()));
+                let mut new = Tensor::from_inner(self.optimiser.update((id, self.kind(D)), self.lr, value.inner(), grad.inner()));
                 if let Some(strategy) = strategy {
                     new = new.with_gradient_checkpointing_strategy(strategy);
                 }

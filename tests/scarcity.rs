@@ -183,25 +183,19 @@ fn regrow_is_warned_of_where_it_was_measured_to_fail_and_nowhere_else() {
     };
     let cautions = |methods: &[&str], learn_samples, retain_share, learn| with("", methods, learn_samples, retain_share, learn);
     let all: Vec<&str> = METHODS.iter().map(|m| m.name).collect();
-    // The demo itself: so little data was enough for one pair of five.
+    // The demo itself: so little data was enough for one pair of five, twice as much was not for others.
     let demo = cautions(&all, None, None, Some(3));
-    assert!(demo.len() == 1 && demo[0].contains("542 images of a retained class") && demo[0].contains("one of five"), "{demo:?}");
-    let enough = cautions(&all, Some(100), None, Some(3));
-    assert!(enough.len() == 1 && enough[0].contains("images of a retained class"), "{enough:?}");
+    assert!(demo.len() == 1 && demo[0].contains("770 images of a retained class") && demo[0].contains("one of five"), "{demo:?}");
+    // Few images of the new class leave room for more of the others: enough to follow the original's answers.
+    assert_eq!(cautions(&all, Some(100), None, Some(3)), Vec::<String>::new());
     assert_eq!(cautions(&["retrain", "finetune"], Some(1), Some(0.001), Some(3)), Vec::<String>::new());
     let few = cautions(&all, Some(99), None, Some(3));
-    assert!(
-        few.len() == 2
-            && few[1].contains("images of a retained class")
-            && few[0].starts_with("the new class has 99 training images")
-            && few[0].contains("regrow.budget=0.3"),
-        "{few:?}"
-    );
+    assert!(few.len() == 1 && few[0].starts_with("the new class has 99 training images") && few[0].contains("regrow.budget=0.3"), "{few:?}");
     let little = cautions(&all, None, Some(0.25), Some(3));
     assert!(little.len() == 1 && little[0].contains("images of a retained class") && little[0].contains("Take more of the original's"), "{little:?}");
     // What docs/extremes.md says of the cache.
     for (budget, share, images) in
-        [("", 0.5, "230 images"), ("budget = 0.081\ndistil = 0.0", 0.5, "426 images"), ("", 0.25, "93 images"), ("", 0.1, "29 images")]
+        [("", 0.5, "327 images"), ("budget = 0.081\ndistil = 0.0", 0.5, "500 images"), ("", 0.25, "132 images"), ("", 0.1, "41 images")]
     {
         let little = with(budget, &["regrow"], None, Some(share), Some(3));
         assert!(little.len() == 1 && little[0].contains(images), "{budget} {share}: {little:?}");
@@ -229,7 +223,7 @@ fn regrow_is_warned_of_where_much_lies_above_the_cut() {
     let large = cautions("resnet20", "");
     assert!(large.len() == 1 && large[0].starts_with("32 % of the network's arithmetic lies above the cut"), "{large:?}");
     assert_eq!(cautions("resnet20", "budget = 0.3"), Vec::<String>::new());
-    let earlier = cautions("cnn-s", "cut = 'conv2'");
+    let earlier = cautions("cnn-s", "cut = 'conv2'\nbudget = 0.03");
     let says = |part: &str| earlier.iter().filter(|c| c.contains(part)).count();
     let both = (says("lies above the cut"), says("images of a retained class"));
     assert_eq!((earlier.len(), both), (2, (1, 1)), "an earlier cut of a fine network is no other thing, and leaves fewer images: {earlier:?}");

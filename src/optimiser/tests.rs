@@ -3,7 +3,7 @@ use burn::backend::Flex;
 use burn::nn::{Initializer, Linear, LinearConfig};
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::momentum::MomentumConfig;
-use burn::optim::{AdamConfig, AdamWConfig, ModuleOptimizer, SgdConfig};
+use burn::optim::{AdamConfig, AdamWConfig, AdjustLrFn, ModuleOptimizer, MuonConfig, SgdConfig};
 use burn::tensor::Distribution;
 
 use crate::model::{Classifier, tensors::floats};
@@ -120,6 +120,17 @@ fn steps_are_burns() {
 }
 
 #[test]
+fn muons_steps_are_burns() {
+    let mut burns = MuonConfig::new().with_adjust_lr_fn(AdjustLrFn::MatchRmsAdamW).with_weight_decay(Some(WeightDecayConfig::new(0.3))).init();
+    for transposed in [false, true] {
+        let theirs = after(|lr, layer, grads| burns.step(lr, layer, grads), 4, transposed);
+        let theirs: Vec<f64> = theirs.into_iter().map(f64::from).collect();
+        assert_close(&ours(OptimiserKind::Muon, 0.3, 4, transposed), &theirs, 1e-4);
+        burns = MuonConfig::new().with_adjust_lr_fn(AdjustLrFn::MatchRmsAdamW).with_weight_decay(Some(WeightDecayConfig::new(0.3))).init();
+    }
+}
+
+#[test]
 fn gradients_may_lie_in_any_order() {
     for kind in KINDS {
         assert_eq!(ours(kind, 0.1, 3, true), ours(kind, 0.1, 3, false));
@@ -198,6 +209,7 @@ fn buffers(net: &Classifier, optimiser: &Optimiser) -> Vec<(String, *const u8)> 
                 all.extend([(format!("m of {}", p.name), at(first.clone())), (format!("v of {}", p.name), at(second.clone()))])
             }
             State::Sgd { velocity } => all.push((format!("u of {}", p.name), at(velocity.clone()))),
+            State::Muon { .. } => unreachable!("not asked for"),
         }
     }
     all
@@ -222,5 +234,85 @@ fn a_training_step_copies_no_parameter() {
             // The first step may copy: the network it started from may still be somebody's.
             assert_eq!(lie[1], lie[2], "{arch}, {kind:?}: a buffer was copied");
         }
+    }
+}
+
+/// G·(GᵀG)^(−1/2) of a 2×2 matrix is (G + cof G)/‖·‖ for det G > 0: the rotation next to G.
+fn next_rotation([a, b, c, d]: [f64; 4]) -> [f64; 4] {
+    let (p, q) = (a + d, b - c);
+    let norm = (p * p + q * q).sqrt();
+    [p / norm, q / norm, -q / norm, p / norm]
+}
+
+#[test]
+fn muon_steps_along_the_nearest_orthogonal_matrix() {
+    let device = Device::flex().autodiff();
+    let (gradient, rate) = ([0.3, -1.2, 0.9, 0.4], 0.01);
+    let mut layer = LinearConfig::new(2, 2).with_bias(true).with_initializer(Initializer::Zeros).init(&device);
+    let mut grads = GradientsParams::new();
+    grads.register(layer.weight.id, Tensor::<2>::from_data(TensorData::new(gradient.map(|g| g as f32).to_vec(), [2, 2]), &Device::flex()));
+    let bias = layer.bias.as_ref().expect("asked for").id;
+    grads.register(bias, Tensor::<1>::from_data(TensorData::new(vec![5f32, -0.1], [2]), &Device::flex()));
+    layer = Optimiser::new(OptimiserKind::Muon, 0.0).step(rate, layer, grads);
+    // Five Newton-Schulz steps with Jordan's coefficients bring singular values to between 0.68 and 1.13, not to 1.
+    let moved = floats(layer.weight.val());
+    let scale = -rate * 0.2 * 2f64.sqrt();
+    let along: f64 = moved.iter().zip(next_rotation(gradient)).map(|(m, r)| f64::from(*m) / scale * r).sum::<f64>() / 2.0;
+    let length = moved.iter().map(|m| (f64::from(*m) / scale).powi(2)).sum::<f64>().sqrt() / 2f64.sqrt();
+    assert!((0.6..1.2).contains(&length) && along > 0.97 * length, "{moved:?}: length {length}, along {along}");
+    // A vector steps as Adam's, by the rate whatever its size.
+    let bias = floats(layer.bias.expect("asked for").val());
+    assert!((bias[0] + 0.01).abs() < 1e-6 && (bias[1] - 0.01).abs() < 1e-6, "{bias:?}");
+}
+
+#[test]
+fn muon_leaves_the_head_to_adamw_and_frozen_weights_alone() {
+    let device = Device::flex();
+    let start = Classifier::new("cnn-s", [1, 8, 8], 3, 1, &device).expect("known");
+    let step = |kind, free: Vec<(ParamId, Vec<bool>)>, net: Classifier| {
+        let images =
+            Tensor::from_data(TensorData::new((0..256).map(|i| gradient(i, 1)).collect::<Vec<f32>>(), [4, 1, 8, 8]), &device.clone().autodiff());
+        let slots: Vec<_> = (0..4).map(|i| Some(crate::data::Slot(i % 3))).collect();
+        let grads = GradientsParams::from_grads(cross_entropy(net.logits(images), &slots).backward(), &net);
+        Optimiser::new(kind, 0.1).with_free(free).step(1e-3, net, grads).finished().tensors()
+    };
+    let trainable = || start.clone().trainable(|_| true, false);
+    let [muon, adamw] = [OptimiserKind::Muon, OptimiserKind::AdamW].map(|kind| step(kind, vec![], trainable()));
+    for (a, b) in muon.iter().zip(&adamw) {
+        let by_adamw = a.name.starts_with("head.") || a.name.ends_with("bias");
+        assert_eq!(a.values == b.values, by_adamw, "{}", a.name);
+    }
+    let net = trainable();
+    let frozen = net.parameters().into_iter().find(|p| p.name.starts_with("conv2") && p.name.ends_with("weight")).expect("a kernel");
+    let before = start.tensors().into_iter().find(|t| t.name == frozen.name).expect("there").values;
+    let free: Vec<bool> = (0..before.len()).map(|i| i % 3 == 0).collect();
+    let after = step(OptimiserKind::Muon, vec![(frozen.id, free.clone())], net).into_iter().find(|t| t.name == frozen.name).expect("there").values;
+    let whole = muon.iter().find(|t| t.name == frozen.name).expect("there");
+    for (i, free) in free.into_iter().enumerate() {
+        assert_eq!(after[i].to_bits(), if free { whole.values[i] } else { before[i] }.to_bits(), "{i}");
+    }
+}
+
+#[test]
+fn threads_change_no_bit_of_muons_step() {
+    // So large that burn would sum it by several threads, and that products of it are taken by several.
+    let values = |k: usize| TensorData::new((0..64 * 70_000).map(|i| gradient(i, k)).collect::<Vec<f32>>(), [70_000, 64]);
+    let after = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+        pool.install(|| {
+            let mut layer = LinearConfig::new(70_000, 64).with_bias(false).with_initializer(Initializer::Zeros).init(&Device::flex().autodiff());
+            let mut optimiser = Optimiser::new(OptimiserKind::Muon, 0.1);
+            for t in 0..2 {
+                let mut grads = GradientsParams::new();
+                grads.register(layer.weight.id, Tensor::<2>::from_data(values(t), &Device::flex()));
+                layer = optimiser.step(0.01, layer, grads);
+            }
+            floats(layer.weight.val())
+        })
+    };
+    let alone = after(1);
+    assert!(alone.iter().any(|w| *w != 0.0));
+    for threads in [2, 3, 5] {
+        assert!(after(threads).iter().zip(&alone).all(|(a, b)| a.to_bits() == b.to_bits()), "{threads} threads");
     }
 }
