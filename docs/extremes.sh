@@ -13,7 +13,7 @@ mkdir -p "$out/runs" "$out/audits"
 swap() { # NAME ARGUMENT...
     local name=$1; shift
     [ ! -f "$out/runs/$name/scores.json" ] || return 0
-    $unlearn swap --config configs/demo.toml --set regrow.batch=1.0 --set regrow.epochs=2 --set regrow.distil=0 --store "$out/store" --methods "$methods" "$@" --out "$out/runs/$name" --resume --quiet >/dev/null
+    $unlearn swap --config configs/demo.toml --set regrow.batch=1.0 --set regrow.distil=0 --store "$out/store" --methods "$methods" "$@" --out "$out/runs/$name" --resume --quiet >/dev/null
 }
 methods=regrow,retrain
 only_regrow() { methods=regrow swap "$@"; }

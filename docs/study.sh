@@ -10,12 +10,12 @@ export UNLEARN_DATA=$data
 export UNLEARN_STORE=none # every time in the figures is taken in the run that shows it
 mkdir -p "$out"
 
-# 0. As it is now: pairs drawn last, and with the settings before on the originals and oracles of MNIST.
+# 0. As it is now: pairs drawn last, and other settings on the originals and oracles of MNIST.
 $unlearn study --data emnist-derived47 --pairs 3 --seed 8 --oracles 5 --out "$out/emnist-seed-8" --resume --quiet
 $unlearn study --data mnist --pairs 5 --seed 8 --oracles 5 --store "$out/mnist-seed-8/store" --out "$out/mnist-seed-8" --resume --quiet
 for run in "$out"/mnist-seed-8/pair-*; do
-    $unlearn swap --config "$run/config.toml" --methods regrow,regrow@before --set regrow@before.epochs=2 --set regrow@before.batch=1.0 \
-        --store "$out/mnist-seed-8/store" --out "$out/mnist-seed-8-before/$(basename "$run")" --resume --quiet
+    $unlearn swap --config "$run/config.toml" --methods regrow,regrow@one,regrow@half --set regrow@one.epochs=1 --set regrow@half.epochs=1 --set regrow@half.batch=0.5 \
+        --store "$out/mnist-seed-8/store" --out "$out/mnist-seed-8-epochs/$(basename "$run")" --resume --quiet
 done
 $unlearn study --data emnist-derived47 --pairs 4 --seed 7 --out "$out/emnist-seed-7" --resume --quiet
 $unlearn study --data mnist --pairs 5 --seed 7 --oracles 5 --out "$out/mnist-seed-7" --resume --quiet
