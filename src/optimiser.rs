@@ -34,8 +34,8 @@ pub enum OptimiserKind {
     AdamW,
     /// Stochastic gradient descent with momentum 0.9. Weight decay is an L2 penalty.
     Sgd,
-    /// Muon: momentum 0.95, the steps of matrices and kernels orthogonalised and as large as Adam's (Jordan et al. 2024; Liu et al. 2025, arXiv 2502.16982, eq. 4). The head, biases and normalisation step as with AdamW. Weight decay is
-    /// decoupled.
+    /// Muon: momentum 0.95, the steps of matrices and kernels orthogonalised and as large as Adam's (Jordan et al. 2024; Liu et al. 2025,
+    /// arXiv 2502.16982, eq. 4). The head, biases and normalisation step as with AdamW. Weight decay is decoupled.
     Muon,
 }
 

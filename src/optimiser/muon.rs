@@ -11,7 +11,7 @@ const MOMENTUM: f64 = 0.95;
 /// Of the polynomial a·x + b·x³ + c·x⁵ that five times over brings singular values from (0, 1] to about 1 (Jordan et al. 2024).
 const COEFFICIENTS: [f64; 3] = [3.4445, -4.775, 2.0315];
 const ITERATIONS: usize = 5;
-/// What the root mean square of a step is, over the rate, as large as Adam's usually is (Liu et al. 2025, arXiv 2502.16982, eq. 4).
+/// Root mean square of a step over the rate, about what Adam's is (Liu et al. 2025, arXiv 2502.16982, eq. 4).
 const SIZE: f64 = 0.2;
 
 /// u ← 0.95·u + g; p ← (1 − rate·decay)·p − rate · 0.2·√max(R, C) · O(g + 0.95·u) for an R×C parameter p with gradient g, O the nearest
