@@ -89,7 +89,7 @@ pub struct Settings {
     #[arg(long, value_name = "SHARE", allow_negative_numbers = true, help_heading = "Swap")]
     pub retain_share: Option<f64>,
     /// Methods, comma-separated, or `all`, see `unlearn list methods` [default: regrow and the negative controls]. METHOD@LABEL is one again, with
-    /// parameters of its own: --methods regrow,regrow@b --set regrow@b.budget=0.1
+    /// parameters of its own: --methods regrow,regrow@b --set regrow@b.budget=0.1, or another draw: --set regrow@b.seed=1
     #[arg(long, value_delimiter = ',', help_heading = "Swap")]
     pub methods: Option<Vec<String>>,
     /// Retrained models to judge by; fewer than three give no verdict [default: 5]

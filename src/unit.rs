@@ -139,15 +139,16 @@ impl Workshop<'_> {
     }
 
     /// The context that `order` is made in: an oracle's seed is that of the oracles, a variant's that of its method, so that they differ by their
-    /// parameters alone.
-    fn context_for(&self, order: &Order<'_>) -> Context {
+    /// parameters alone, unless one of them is another draw.
+    fn context_for(&self, order: &Order<'_>) -> Result<Context> {
         let seed = if order.kind == ModelKind::Oracle { self.config.oracle_seed() } else { self.config.seed };
-        Context { seed: rng::derive_seed(seed, method::base(&order.name), 0), ..self.context(&order.name) }
+        let draw = order.parameters.map_or(Ok(0), method::draw)?;
+        Ok(Context { seed: rng::derive_seed(seed, method::base(&order.name), draw), ..self.context(&order.name) })
     }
 
     /// The unit's model: from its checkpoint in the run or, an original or an oracle, in the store; else by `work`.
     pub fn make(&self, order: Order<'_>, work: impl FnOnce(&mut Context) -> Result<Classifier>) -> Result<Made> {
-        let mut ctx = self.context_for(&order);
+        let mut ctx = self.context_for(&order)?;
         let class_names = self.class_names(&order.map);
         let spec = self.spec(&order, &ctx, &class_names)?;
         let json = serde_json::to_string(&spec).map_err(|e| Error::failed("unit", e.to_string(), "report this as a bug"))?;

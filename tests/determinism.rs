@@ -106,7 +106,8 @@ fn measuring_on_held_out_samples_changes_nothing() {
 
 #[test]
 fn a_variant_differs_from_its_method_by_its_parameters_alone() {
-    let methods = "--methods regrow,regrow@same,regrow@more --set regrow@more.budget=0.5 --seed 1";
+    let methods = "--methods regrow,regrow@same,regrow@more,regrow@drawn,regrow@zero \
+        --set regrow@more.budget=0.5 --set regrow@drawn.seed=1 --set regrow@zero.seed=0 --seed 1";
     let bench = Bench::new();
     bench.unlearn(&format!("swap --data blobs --epochs 2 {SWAP} {methods} --oracles 0 --quiet --out run")).ok();
     let weights = |name: &str| {
@@ -115,7 +116,9 @@ fn a_variant_differs_from_its_method_by_its_parameters_alone() {
         model.tensors().into_iter().map(|t| (t.name, t.values)).collect::<Vec<_>>()
     };
     assert_eq!(weights("regrow@same"), weights("regrow"));
+    assert_eq!(weights("regrow@zero"), weights("regrow"));
     assert_ne!(weights("regrow@more"), weights("regrow"));
+    assert_ne!(weights("regrow@drawn"), weights("regrow"));
     let page = String::from_utf8(bench.read("run/report.html")).unwrap();
     assert!(page.contains("regrow as it is") && page.contains("regrow with budget = 0.5"), "each card says what it is");
 }

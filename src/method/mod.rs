@@ -142,10 +142,26 @@ fn defaults<P: Default + Serialize>() -> toml::Table {
     toml::Table::try_from(P::default()).unwrap_or_default()
 }
 
+/// A parameter that every method has: another number is another draw of all that is random in it. Not among the methods' own, as they never
+/// see it: it is in the seed that they are given.
+const SEED: &str = "seed";
+
+/// Which draw of its random numbers the method with `parameters` is to take; 0 unless they say.
+///
+/// # Errors
+/// [`SEED`] is no whole number from 0 on.
+pub fn draw(parameters: &toml::Table) -> Result<u64> {
+    let Some(value) = parameters.get(SEED) else { return Ok(0) };
+    let number = value.as_integer().and_then(|i| u64::try_from(i).ok());
+    number
+        .ok_or_else(|| Error::input(format!("a method's {SEED} = {value}"), "not a whole number from 0 on", format!("write for example {SEED} = 1")))
+}
+
 /// A method from its parameters: unknown keys are refused with the nearest valid one, values are checked.
 fn build<P: Method + Default + Serialize + DeserializeOwned + 'static>(name: &str, given: &toml::Table) -> Result<Box<dyn Method>> {
     let mut table = defaults::<P>();
-    for (key, value) in given {
+    draw(given)?;
+    for (key, value) in given.iter().filter(|(key, _)| *key != SEED) {
         if !table.contains_key(key) {
             let remedy = if table.is_empty() { "it has no parameters".to_string() } else { did_you_mean(key, table.keys().map(String::as_str)) };
             return Err(Error::input(format!("[method.{name}] {key}"), "no such parameter", remedy));
@@ -196,6 +212,8 @@ mod tests {
         let given: toml::Table = "budget = 0.1\ndistil = 0.8\ncut = 'conv2'".parse().expect("valid");
         assert_eq!(variant_summary("regrow@b", &given).expect("known"), "regrow with budget = 0.1, cut = \"conv2\"");
         assert_eq!(variant_summary("regrow@b", &(regrow::ENTRY.defaults)()).expect("known"), "regrow as it is");
+        let again: toml::Table = "seed = 2".parse().expect("valid");
+        assert_eq!(variant_summary("regrow@b", &again).expect("known"), "regrow with seed = 2");
         for (name, says) in [("regrow@", "label"), ("regrow@A", "label"), ("regrow@a.b", "label"), ("regow@b", "did you mean `regrow`?")] {
             let error = find(name).expect_err(name).to_string();
             assert!(error.contains(says), "{name}: {error}");
@@ -210,5 +228,18 @@ mod tests {
         let table: toml::Table = toml::from_str("lr = \"fast\"").expect("valid TOML");
         let error = (finetune::ENTRY.build)(&table).expect_err("not a number");
         assert!(error.to_string().contains("[method.finetune]"), "{error}");
+    }
+
+    #[test]
+    fn every_method_takes_a_draw() {
+        let with = |seed: &str| format!("seed = {seed}").parse::<toml::Table>().expect("valid");
+        for m in METHODS {
+            (m.build)(&with("3")).unwrap_or_else(|e| panic!("{}: {e}", m.name));
+            for bad in ["-1", "0.5", "'x'"] {
+                let error = (m.build)(&with(bad)).map(|_| ()).expect_err(bad).to_string();
+                assert!(error.contains("whole number"), "{}: {error}", m.name);
+            }
+        }
+        assert_eq!((draw(&toml::Table::new()).expect("none"), draw(&with("3")).expect("given")), (0, 3));
     }
 }
