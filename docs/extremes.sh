@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Every figure of docs/extremes.md: docs/extremes.sh OUT DATA_DIR
-# DATA_DIR holds emnist/ (emnist-derived47), for the ten swaps in a row; the rest needs no data. OUT gets the run directories, and in OUT/store the
-# originals and oracles that they share. Half an hour on two cores; stopped, the same command goes on. OUT/extremes.txt is what it prints.
+# DATA_DIR holds emnist/ (emnist-derived47), for the swaps of letters; the rest needs no data. OUT gets the run directories, and in OUT/store the
+# originals and oracles that they share. About an hour and a half on two cores; stopped, the same command goes on. OUT/extremes.txt is what it prints.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 out=$1 data=$2
@@ -9,11 +9,11 @@ cargo build --release
 unlearn=target/release/unlearn
 mkdir -p "$out/runs" "$out/audits"
 
-# The demo's task, network and training; regrow as it was when the page was written; `retrain` for the price, and to see an exact retraining judged by the same oracles.
+# The demo's task, network and training; `retrain` for the price, and to see an exact retraining judged by the same oracles.
 swap() { # NAME ARGUMENT...
     local name=$1; shift
     [ ! -f "$out/runs/$name/scores.json" ] || return 0
-    $unlearn swap --config configs/demo.toml --set regrow.batch=1.0 --set regrow.distil=0 --store "$out/store" --methods "$methods" "$@" --out "$out/runs/$name" --resume --quiet >/dev/null
+    $unlearn swap --config configs/demo.toml --store "$out/store" --methods "$methods" "$@" --out "$out/runs/$name" --resume --quiet >/dev/null
 }
 methods=regrow,retrain
 only_regrow() { methods=regrow swap "$@"; }
@@ -64,6 +64,8 @@ audit row-first "$(models row-5 regrow)" "$(models row-5 retrain)" "${oracles[@]
 # 5. Another network, of two hidden layers.
 swap mlp --arch mlp
 
+swap wide --arch cnn-emnist --lr 0.001 --oracles 3 # 4 million weights, 25 times those of cnn-s
+
 # 6. An original trained three times as long, and oracles as it.
 swap epochs-30 --epochs 30 --oracles 3
 
@@ -73,26 +75,40 @@ for percent in 10 30; do
     swap "wrong-$percent" --data "idx:$out/wrong-$percent"
 done
 
-# 8. Ten swaps in a row on emnist-derived47: the digits of an original of 0–9 and A–J go one by one, K–T come. `regrow` as it is. The last model is
-#    judged for the class that went last and for the one that went first.
+# 8. Classes of unequal size, from 1,000 images of "0" down to 100 of "9", for oracles too.
+[ -d "$out/unequal" ] || docs/unequal.py "$out/unequal" 0.1
+swap unequal --data "idx:$out/unequal"
+
+# 9. Ten swaps in a row on emnist-derived47: the digits of an original of 0–9 and A–J go one by one, K–T come. Each model is judged, by three
+#    oracles of its classes, for the class that went last and for the one that went first; the tenth by five, beside `retrain`.
 letters() { # NAME ARGUMENT...
     local name=$1; shift
     [ ! -f "$out/runs/$name/scores.json" ] || return 0
     $unlearn swap --data emnist-derived47 --data-dir "$data" --arch cnn-s --epochs 20 --lr 0.005 --schedule cosine --store "$out/store" "$@" \
         --out "$out/runs/$name" --resume --quiet >/dev/null
 }
+first_gone() { # I MODEL...: of the run ten-I, judged for the class that went first
+    local i=$1 files=(); shift
+    for m in "$@"; do files+=("$(models "ten-$i" "$m")"); done
+    oracles_of "ten-$i"
+    rm -rf "$out/audits/ten-first-$i"
+    $unlearn audit "${files[@]}" "${oracles[@]}" --forget 0 --learn 20 --data emnist-derived47 --data-dir "$data" \
+        --out "$out/audits/ten-first-$i" --quiet >/dev/null
+}
 model=(--classes 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19)
 for i in 0 1 2 3 4 5 6 7 8; do
-    letters "ten-$i" "${model[@]}" --forget "$i" --learn "$((20 + i))" --methods regrow --oracles 0
+    letters "ten-$i" "${model[@]}" --forget "$i" --learn "$((20 + i))" --methods regrow --oracles 3
+    [ "$i" = 0 ] || first_gone "$i" regrow
     model=(--model "$(models "ten-$i" regrow)")
 done
 letters ten-9 "${model[@]}" --forget 9 --learn 29 --methods regrow,retrain
-oracles_of ten-9
-rm -rf "$out/audits/ten-first"
-$unlearn audit "$(models ten-9 regrow)" "$(models ten-9 retrain)" "${oracles[@]}" --forget 0 --learn 20 --data emnist-derived47 --data-dir "$data" \
-    --out "$out/audits/ten-first" --quiet >/dev/null
+first_gone 9 regrow retrain
 
-# 9. Several at once: two of the demo's digits; five of emnist-derived47's, the digits 0–4 for K–O. Each swap of a run has its own scores.
+# 10. A new class that looks like the old one (0 → O), and an old one that many of those that stay look like (1 among I, J, L, T and 7).
+letters near --classes 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19 --forget 0 --learn 24 --methods regrow,retrain
+letters many --classes 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,18,19,21,29 --forget 1 --learn 20 --methods regrow,retrain
+
+# 11. Several at once: two of the demo's digits; five of emnist-derived47's, the digits 0–4 for K–O. Each swap of a run has its own scores.
 [ -f "$out/runs/two/swap-7-1/scores.json" ] || swap two --classes 0,2,4,5,6,7,8,9 --forget 6,7 --learn 3,1
 [ -f "$out/runs/five/swap-4-24/scores.json" ] || letters five --classes 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19 \
     --forget 0,1,2,3,4 --learn 20,21,22,23,24 --methods regrow,retrain,logit-mask,head-distil

@@ -1,48 +1,54 @@
 #!/usr/bin/env python3
-"""The ablation tables of docs/study.md: docs/study.py VARIANTS, a folder that docs/study.sh filled."""
+"""The ablation tables of docs/study.md: docs/study.py RUN, of docs/study.sh. A row a variant: means over its draws, `@NAME` and `@NAME-seed-I`."""
 import json
+import re
 import sys
 import tomllib
 from pathlib import Path
 
 FAMILIES = ["utility", "output", "features", "membership", "relearning"]
 FIGURES = [
-    ("retain acc.", "accuracy", "retain_test", None, 100),
-    ("new acc.", "accuracy", "new_test", None, 100),
-    ("old output: TV to oracles", "profile", "tv_to_oracles", None, 100),
-    ("old probe, last cut", "probe", "ridge_accuracy_old", "fc", 100),
+    ("retain acc.", "accuracy", "retain_test", None),
+    ("new acc.", "accuracy", "new_test", None),
+    ("old output: TV to oracles", "profile", "tv_to_oracles", None),
+    ("old probe, last cut", "probe", "ridge_accuracy_old", "fc"),
 ]
 
 
-def passes(variant):
-    """Passes over the training set as a share of one retraining's."""
-    scores = json.loads((variant / "scores.json").read_text())
-    epochs = tomllib.loads((variant / "config.toml").read_text())["train"]["epochs"]
-    return next(c["train_passes"] for c in scores["cost"] if c["model"] == "regrow") / epochs
+def variant_of(model):
+    """The variant that `model` is a draw of."""
+    return re.sub(r"-?seed-\d+$", "", model.partition("@")[2]) or "default"
 
 
-def cell(scores, model, audit, metric, cut, scale):
-    """A figure, its gap to the oracles' mean, and whether it is within."""
-    for s in scores["scores"]:
-        if (s["model"], s["audit"], s["metric"], s.get("cut")) == (model, audit, metric, cut) and s["value"] is not None:
-            sign = "✓" if s["within"] else "▲" if s["gap"] > 0 else "▼"
-            return f"{scale * s['value']:.1f} ({scale * s['gap']:+.1f} {sign})"
-    return "–"
+def mean(values):
+    return sum(values) / len(values)
+
+
+def cell(scores, models, audit, metric, cut):
+    """A figure's mean in percent, and its gap to the oracles' mean."""
+    rows = [s for s in scores["scores"] if s["model"] in models and (s["audit"], s["metric"], s.get("cut")) == (audit, metric, cut)]
+    return f"{100 * mean([s['value'] for s in rows]):.1f} ({100 * mean([s['gap'] for s in rows]):+.1f})"
 
 
 def main():
-    folder = Path(sys.argv[1])
-    scores = json.loads((folder / "audit" / "scores.json").read_text())
-    heads = ["variant", "passes, % of a retraining's", "verdict", "within", *FAMILIES, *(f[0] for f in FIGURES)]
+    run = Path(sys.argv[1])
+    scores = json.loads((run / "scores.json").read_text())
+    epochs = tomllib.loads((run / "config.toml").read_text())["train"]["epochs"]
+    passes = {c["model"]: c["train_passes"] for c in scores["cost"]}
+    judged = {}
+    for verdict in scores["verdict"]:
+        if verdict["model"].partition("@")[0] == "regrow":
+            judged.setdefault(variant_of(verdict["model"]), []).append(verdict)
+    heads = ["variant", "passes, % of a retraining's", "matched", "figures within", *FAMILIES, *(f[0] for f in FIGURES)]
     print("| " + " | ".join(heads) + " |\n|" + "---|" + "---:|" * (len(heads) - 1))
-    judged = {v["model"]: v for v in scores["verdict"] if v["kind"] == "subject"}
-    order = sorted(judged, key=lambda m: (m != "default", (folder / m / "config.toml").stat().st_mtime))
-    for model in order:
-        verdict = judged[model]
-        beyond = {f["family"]: f for f in verdict["families"]}
-        families = [f"{beyond[f]['excess']:.2f} of {beyond[f]['excess_limit']:.2f}" for f in FAMILIES]
-        row = [model, f"{100 * passes(folder / model):.1f}", verdict["verdict"], f"{verdict['audits_within']} of {verdict['audits_total']}"]
-        print("| " + " | ".join(row + families + [cell(scores, model, *f[1:]) for f in FIGURES]) + " |")
+    for name, draws in judged.items():
+        models = [d["model"] for d in draws]
+        limits = {f["family"]: f["excess_limit"] for f in draws[0]["families"]}
+        excess = {f: mean([x["excess"] for d in draws for x in d["families"] if x["family"] == f]) for f in FAMILIES}
+        matched = sum(d["verdict"] == "matched" for d in draws)
+        row = [name, f"{100 * passes[models[0]] / epochs:.1f}", f"{matched} of {len(draws)}", f"{mean([d['audits_within'] for d in draws]):.0f} of {draws[0]['audits_total']}"]
+        families = [f"{excess[f]:.2f} of {limits[f]:.2f}" for f in FAMILIES]
+        print("| " + " | ".join(row + families + [cell(scores, models, *f[1:]) for f in FIGURES]) + " |")
 
 
 if __name__ == "__main__":

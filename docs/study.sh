@@ -30,38 +30,39 @@ $unlearn study --config configs/study-emnist-derived47.toml --out "$out/emnist-s
 $unlearn study --config configs/study-emnist-derived47.toml --seed 1 --out "$out/emnist-seed-1" --resume --quiet
 $unlearn study --config configs/study-mnist.toml --out "$out/mnist-seed-1" --resume --quiet
 
-# 2. regrow's parameters one at a time, from one original, judged by the same oracles.
-ablation() { # DATA FORGET LEARN: of the run OUT/ablation/DATA
-    local name=$1 forget=$2 learn=$3 run=$out/ablation/$1 variants=$out/ablation/$1-variants
-    $unlearn swap --config "configs/$name.toml" --methods retrain,regrow --out "$run" --resume --quiet >/dev/null
-    mkdir -p "$variants"
-    variant() { # NAME SETTING...
-        local as=$1 set=(); shift
-        for s in "$@"; do set+=(--set "regrow.$s"); done
-        $unlearn swap --config "configs/$name.toml" --model "$run/models/original.safetensors" --oracles 0 --methods regrow "${set[@]}" \
-            --out "$variants/$as" --resume --quiet >/dev/null
-        cp "$variants/$as/models/regrow.safetensors" "$variants/$as.safetensors"
+# 2. regrow's parameters one at a time, from one original, judged by the same oracles; three draws of each (SEED of the method).
+ablation() { # DATA
+    local methods=regrow,regrow@seed-1,regrow@seed-2 set=(--set regrow@seed-1.seed=1 --set regrow@seed-2.seed=2)
+    variant() { # NAME KEY=VALUE...
+        local name=$1 draw as; shift
+        for draw in 0 1 2; do
+            as=regrow@$name$([ $draw = 0 ] || echo "-seed-$draw")
+            methods+=,$as
+            set+=(--set "$as.seed=$draw")
+            for pair in "$@"; do set+=(--set "$as.$pair"); done
+        done
     }
-    variant default
     variant no-sharpening sharpen=false
-    variant no-distil distil=0.0
+    variant labels-alone distil=0.0
     variant no-boost learn_boost=1.0
     variant adjusted-fully adjustment=1.0
     variant whole-batch batch=1.0
     variant half-batch batch=0.5
     variant epochs-1 epochs=1
+    variant epochs-4 epochs=4
+    variant budget-2pct budget=0.02
     variant budget-10pct budget=0.1
-    variant budget-50pct budget=0.5
-    variant cut-conv2 'cut="conv2"' epochs=1
-    variant cut-conv2-30pct 'cut="conv2"' budget=0.3 distil=0.0 keep=0.0
-    local oracles=(); for o in "$run"/models/oracle-*.safetensors; do oracles+=(--oracle "$o"); done
-    rm -rf "$variants/audit"
-    $unlearn audit "$variants"/*.safetensors --original "$run/models/original.safetensors" "${oracles[@]}" \
-        --data "$name" --forget "$forget" --learn "$learn" --out "$variants/audit" --quiet >/dev/null
-    docs/study.py "$variants"
+    variant budget-30pct budget=0.3
+    variant cut-fc cut=fc
+    variant cut-conv2 cut=conv2
+    variant cut-conv1 cut=conv1
+    variant cut-conv2-30pct cut=conv2 budget=0.3 distil=0.0 keep=0.0
+    variant cut-conv1-30pct cut=conv1 budget=0.3 distil=0.0 keep=0.0
+    $unlearn swap --config "configs/$1.toml" --methods "$methods" "${set[@]}" --out "$out/ablation/$1" --resume --quiet >/dev/null
+    docs/study.py "$out/ablation/$1"
 }
-ablation mnist 6 3
-ablation emnist-derived47 6 3
+ablation mnist
+ablation emnist-derived47
 
 # 3. What a larger budget buys on a thousand training images a digit, from MNIST's training images alone.
 [ -d "$out/dev-small" ] || python3 docs/dev_split.py "$data" "$out/dev-small" mnist 1000 250
