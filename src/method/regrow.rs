@@ -138,7 +138,7 @@ const BUDGET_FOR_FEW: f64 = 0.3;
 /// those with which most swaps were not matched, and what was measured; the same, about those with which they were, where the original's answers
 /// are followed.
 const CACHED_ENOUGH: (usize, &str) = (4000, "with 540 of them one of five swaps came out matched, with 1500 three of ten that nobody had looked at");
-const TAUGHT_CACHED_ENOUGH: (usize, &str) = (500, "with 250 of them two of four swaps came out matched, with 500 four of four");
+const TAUGHT_CACHED_ENOUGH: (usize, &str) = (500, "with 250 of them one of eight swaps came out matched, with 500 eight of eight");
 /// Share of the network's arithmetic up to which a top counts as small, that of `cnn-s`, and what a larger one keeps; docs/study.md has the choice.
 const SMALL_TOP: f64 = 0.21;
 const KEPT: f64 = 0.6;
