@@ -54,7 +54,7 @@ audit back "$out"/back/*.safetensors "${oracles[@]}" --forget 3 --learn 6
 sequence=(6 3 0 5 1 7 2 8 4 9)
 model=()
 for i in 1 2 3 4; do
-    only_regrow "row-$i" --classes 6,0,1,2,4 "${model[@]}" --forget "${sequence[2 * i - 2]}" --learn "${sequence[2 * i - 1]}" --oracles 0
+    only_regrow "row-$i" --classes 6,0,1,2,4 "${model[@]}" --forget "${sequence[2 * i - 2]}" --learn "${sequence[2 * i - 1]}" --oracles 0 --controls false
     model=(--model "$(models "row-$i" regrow)")
 done
 swap row-5 "${model[@]}" --forget 4 --learn 9
@@ -83,7 +83,7 @@ letters() { # NAME ARGUMENT...
 }
 model=(--classes 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19)
 for i in 0 1 2 3 4 5 6 7 8; do
-    letters "ten-$i" "${model[@]}" --forget "$i" --learn "$((20 + i))" --methods regrow --oracles 0
+    letters "ten-$i" "${model[@]}" --forget "$i" --learn "$((20 + i))" --methods regrow --oracles 0 --controls false
     model=(--model "$(models "ten-$i" regrow)")
 done
 letters ten-9 "${model[@]}" --forget 9 --learn 29 --methods regrow,retrain

@@ -38,7 +38,7 @@ ablation() { # DATA FORGET LEARN: of the run OUT/ablation/DATA
     variant() { # NAME SETTING...
         local as=$1 set=(); shift
         for s in "$@"; do set+=(--set "regrow.$s"); done
-        $unlearn swap --config "configs/$name.toml" --model "$run/models/original.safetensors" --oracles 0 --methods regrow "${set[@]}" \
+        $unlearn swap --config "configs/$name.toml" --model "$run/models/original.safetensors" --oracles 0 --controls false --methods regrow "${set[@]}" \
             --out "$variants/$as" --resume --quiet >/dev/null
         cp "$variants/$as/models/regrow.safetensors" "$variants/$as.safetensors"
     }

@@ -325,8 +325,8 @@ fn compare_sets_runs_side_by_side() {
     bench.swap("two", "--methods logit-mask --seed 1");
     let text = bench.unlearn("compare one two").ok().out;
     let rows: Vec<&str> = text.lines().filter(|l| l.starts_with("| one") || l.starts_with("| two")).collect();
-    // Three by methods, and each run's network that was never trained.
-    assert_eq!(rows.len(), 5, "{text}");
+    // A method, and each run's three controls.
+    assert_eq!(rows.len(), 7, "{text}");
     assert!(rows.iter().all(|r| r.contains("blobs south-west → sides")), "{text}");
     let json = bench.unlearn("compare one two --json").ok().json();
     let names: Vec<&str> = json.as_array().unwrap().iter().map(|r| r["name"].as_str().unwrap()).collect();
