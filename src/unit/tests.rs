@@ -72,7 +72,10 @@ fn bits_of_the_child() {
         assert_ne!(made.hash(), Classifier::new(arch, [3, 16, 16], 4, 7, &device::open("cpu").expect("as before")).expect("builds").hash());
         made.tensors().iter().flat_map(|t| &t.values).for_each(|v| hash.update(v.to_bits().to_le_bytes()));
     }
-    println!("\nbits {}", crate::hex(&hash.finalize()));
+    #[allow(clippy::print_stdout, reason = "it is how a child tells its parent")]
+    {
+        println!("\nbits {}", crate::hex(&hash.finalize()));
+    }
 }
 
 /// By what a figure may miss. Portable code, AVX2, AVX-512 and a processor without AVX (emulated) agree to 1e-4; another seed is about 1 away.

@@ -148,6 +148,16 @@ mod tests {
         (Logits { values, slots: 3 }, slots)
     }
 
+    /// Logits and slots.
+    type Answered = (Logits, Vec<usize>);
+
+    /// Of the samples to forget and of the unseen ones.
+    type Sides = (Answered, Answered);
+
+    fn lent((forget, unseen): &Sides) -> (Answers<'_>, Answers<'_>) {
+        (Answers { logits: &forget.0, slots: &forget.1 }, Answers { logits: &unseen.0, slots: &unseen.1 })
+    }
+
     fn value(found: &Findings, metric: &str) -> Option<f64> {
         found.figures.iter().find(|f| f.metric == metric).expect("measured").value
     }
@@ -199,17 +209,13 @@ mod tests {
                 Logits { values: (0..n).flat_map(|i| [(i * 37 % 100) as f32 / 10.0 - 3.0 + gain + noise * (i % 3) as f32, 0.0]).collect(), slots: 2 };
             (logits, vec![0; n])
         };
-        let answers = |s: &'_ (Logits, Vec<usize>)| -> (Logits, Vec<usize>) { s.clone() };
         let model = (side(100, 0.5, 0.0), side(100, 0.0, 0.0));
         let references: Vec<_> = [-0.02f32, 0.03, 0.01].iter().map(|e| (side(100, 0.0, *e), side(100, 0.0, *e))).collect();
-        let of = |m: &((Logits, Vec<usize>), (Logits, Vec<usize>)), refs: &[((Logits, Vec<usize>), (Logits, Vec<usize>))]| {
-            let refs: Vec<_> = refs.iter().map(|(f, u)| (Answers { logits: &f.0, slots: &f.1 }, Answers { logits: &u.0, slots: &u.1 })).collect();
-            calibrated((Answers { logits: &m.0.0, slots: &m.0.1 }, Answers { logits: &m.1.0, slots: &m.1.1 }), &refs)
-        };
+        let of = |m: &Sides, references: &[Sides]| calibrated(lent(m), &references.iter().map(lent).collect::<Vec<_>>());
         let found = of(&model, &references).expect("sound");
         assert!(value(&found, "lira_auc").is_some_and(|v| v > 0.99), "{:?}", value(&found, "lira_auc"));
         assert!(value(&found, "rmia_auc").is_some_and(|v| v > 0.7), "{:?}", value(&found, "rmia_auc"));
-        let plain = attacked(&answers(&model.0), &answers(&model.1)).expect("sound");
+        let plain = attacked(&model.0, &model.1).expect("sound");
         assert!(value(&plain, "loss_auc").is_some_and(|v| v < 0.6));
         assert_eq!(found.exhibits.len(), 2);
         // One is no scale.
