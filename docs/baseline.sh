@@ -17,7 +17,7 @@ $unlearn swap --config configs/emnist-derived47.toml --out "$out/emnist-derived4
 variant() { # NAME METHOD SEED SETTING...
     local name=$1 method=$2 seed=$3; shift 3
     local set=(); for s in "$@"; do set+=(--set "$method.$s"); done
-    $unlearn swap --config configs/mnist.toml --model "$out/mnist/models/original.safetensors" --seed "$seed" --oracles 0 --methods "$method" \
+    $unlearn swap --config configs/mnist.toml --model "$out/mnist/models/original.safetensors" --seed "$seed" --oracles 0 --controls false --methods "$method" \
         "${set[@]}" --out "$out/variants/$name" --resume --quiet >/dev/null
     cp "$out/variants/$name/models/$method.safetensors" "$out/variants/$name.safetensors"
 }

@@ -11,7 +11,7 @@ mkdir -p "$out"
 swap() { # NAME ARGUMENT...
     local name=$1; shift
     [ ! -f "$out/$name/scores.json" ] || return 0
-    target/release/unlearn swap --data-dir "$data" --lr "$rate" --schedule cosine --epochs 4 --methods regrow,retrain --oracles 0 --store none "$@" \
+    target/release/unlearn swap --data-dir "$data" --lr "$rate" --schedule cosine --epochs 4 --methods regrow,retrain --controls false --oracles 0 --store none "$@" \
         --out "$out/$name" --resume --quiet >/dev/null
 }
 

@@ -54,7 +54,7 @@ audit back "$out"/back/*.safetensors "${oracles[@]}" --forget 3 --learn 6
 sequence=(6 3 0 5 1 7 2 8 4 9)
 model=()
 for i in 1 2 3 4; do
-    only_regrow "row-$i" --classes 6,0,1,2,4 "${model[@]}" --forget "${sequence[2 * i - 2]}" --learn "${sequence[2 * i - 1]}" --oracles 0
+    only_regrow "row-$i" --classes 6,0,1,2,4 "${model[@]}" --forget "${sequence[2 * i - 2]}" --learn "${sequence[2 * i - 1]}" --oracles 0 --controls false
     model=(--model "$(models "row-$i" regrow)")
 done
 swap row-5 "${model[@]}" --forget 4 --learn 9

@@ -1,5 +1,7 @@
 //! From models to evidence: signals, audits, verdicts and costs of every model of a run.
 
+pub mod controls;
+pub mod samples;
 mod warnings;
 
 use crate::audit::verdict::{self, Figures};
@@ -11,7 +13,8 @@ use crate::model::Classifier;
 use crate::schedule::{Job, side_by_side};
 use crate::summary::{Content, Cost, Exhibit, ModelKind, ModelOutput, SCORES_FORMAT, SampleImages, Scores, TaskInfo};
 
-pub use warnings::{UNTRAINED, guesses};
+pub use controls::UNTRAINED;
+pub use warnings::guesses;
 
 /// Test images of the old and of the new class that the report shows.
 const SAMPLES: usize = 4;
@@ -101,6 +104,7 @@ pub fn assess(models: &[Finished], task: &SwapTask, dataset: &Dataset, context: 
     // With part of the retain set, the method “retrain” is none of the retrainings that others are measured by.
     let exact = task.scarcity.retain_share.is_none();
     let mut warnings = warnings::on_verdicts(&verdict, calibration.as_ref(), exact);
+    let controls = controls::checked(&verdict);
     warnings.extend(warnings::on_accuracy(&scores, task.before.len()));
     let cost = costs(models, exact);
     let scores = Scores {
@@ -111,6 +115,7 @@ pub fn assess(models: &[Finished], task: &SwapTask, dataset: &Dataset, context: 
         verdict,
         oracle_agreement,
         calibration,
+        controls,
         audit_agreement,
         warnings,
     };

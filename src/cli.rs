@@ -106,7 +106,7 @@ pub struct SwapArgs {
 /// `unlearn oracle`
 #[derive(Debug, Args)]
 // What else a swap can be told changes no oracle; it may stand in the file.
-#[command(mut_arg("oracles", |a| a.hide(true)), mut_arg("methods", |a| a.hide(true)), mut_arg("set", |a| a.hide(true)), mut_arg("validation", |a| a.hide(true)), mut_arg("retain_share", |a| a.hide(true)))]
+#[command(mut_arg("oracles", |a| a.hide(true)), mut_arg("methods", |a| a.hide(true)), mut_arg("controls", |a| a.hide(true)), mut_arg("set", |a| a.hide(true)), mut_arg("validation", |a| a.hide(true)), mut_arg("retain_share", |a| a.hide(true)))]
 pub struct OracleArgs {
     /// Settings from a TOML file; flags win over it
     #[arg(long)]
@@ -157,13 +157,21 @@ pub struct AuditArgs {
     /// The new class, several in the order of the old ones
     #[arg(long)]
     pub learn: Option<String>,
+    /// No class but samples were to be forgotten: a file of their numbers among the training images, from 0, one a line. Membership attacks set them
+    /// beside test images of the same classes; oracles are models retrained without these samples. --out is optional then
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["forget", "learn", "controls"])]
+    pub forget_samples: Option<PathBuf>,
+    /// Make negative controls, models that must fail, and audit them beside: a network that was never trained and, with --original, it with its old
+    /// logit silenced and it with a new head. Only where there are oracles enough for a verdict [default: true]
+    #[arg(long)]
+    pub controls: Option<bool>,
     /// Data set [default: the one that the first checkpoint names]
     #[arg(long)]
     pub data: Option<String>,
     /// Where downloaded sets lie
     #[arg(long, env = "UNLEARN_DATA")]
     pub data_dir: Option<PathBuf>,
-    /// Run directory to write; needed for checkpoints
+    /// Run directory to write; needed for checkpoints and a class to forget
     #[arg(long)]
     pub out: Option<PathBuf>,
 }

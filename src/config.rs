@@ -20,8 +20,8 @@ pub use run::RunConfig;
 /// Version of `config.toml` in a run directory.
 pub const FORMAT: u32 = 1;
 
-/// What a swap does unless told otherwise: our method, and the cheats that show whether the audits can tell.
-pub const DEFAULT_METHODS: [&str; 3] = ["regrow", "logit-mask", "head-distil"];
+/// What a swap does unless told otherwise, beside the controls.
+pub const DEFAULT_METHODS: [&str; 1] = ["regrow"];
 
 /// What a user may set; everything optional.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, clap::Args)]
@@ -88,10 +88,13 @@ pub struct Settings {
     /// Only this share of every retained class's training images for the methods; original and oracles have all [default: 1]
     #[arg(long, value_name = "SHARE", allow_negative_numbers = true, help_heading = "Swap")]
     pub retain_share: Option<f64>,
-    /// Methods, comma-separated, or `all`, see `unlearn list methods` [default: regrow and the negative controls]. METHOD@LABEL is one again, with
+    /// Methods beside the negative controls, comma-separated, or `all`, see `unlearn list methods` [default: regrow]. METHOD@LABEL is one again, with
     /// parameters of its own: --methods regrow,regrow@b --set regrow@b.budget=0.1, or another draw: --set regrow@b.seed=1
     #[arg(long, value_delimiter = ',', help_heading = "Swap")]
     pub methods: Option<Vec<String>>,
+    /// Make and audit the negative controls, models that must fail: without them nothing shows whether a verdict can be believed [default: true]
+    #[arg(long, help_heading = "Swap")]
+    pub controls: Option<bool>,
     /// Retrained models to judge by; fewer than three give no verdict [default: 5]
     #[arg(long, help_heading = "Swap")]
     pub oracles: Option<usize>,
@@ -134,6 +137,7 @@ const KEYS: &[&str] = &[
     "learn-samples",
     "retain-share",
     "methods",
+    "controls",
     "oracles",
     "store",
     "method",
@@ -195,12 +199,18 @@ impl Settings {
             learn_samples: self.learn_samples.or(fallback.learn_samples),
             retain_share: self.retain_share.or(fallback.retain_share),
             methods: self.methods.or(fallback.methods),
+            controls: self.controls.or(fallback.controls),
             oracles: self.oracles.or(fallback.oracles),
             store: self.store.or(fallback.store),
             set: [fallback.set, self.set].concat(),
             method,
             given_sha256: self.given_sha256.or(fallback.given_sha256),
         }
+    }
+
+    /// Whether the negative controls are made and audited, named or not.
+    pub fn controls(&self) -> bool {
+        self.controls.unwrap_or(true)
     }
 
     /// How networks are trained.
@@ -252,10 +262,13 @@ impl Settings {
             (method::find(name)?.build)(own)?;
         }
         let all = || method::METHODS.iter().map(|m| m.name.to_string()).collect::<Vec<_>>();
-        let names: Vec<String> = match &self.methods {
+        let mut names: Vec<String> = match &self.methods {
             Some(names) => names.iter().flat_map(|n| if n == "all" { all() } else { vec![n.clone()] }).collect(),
             None => DEFAULT_METHODS.iter().map(|m| m.to_string()).collect(),
         };
+        if self.controls() {
+            method::add_controls(&mut names);
+        }
         // A file may hold parameters for more methods than one run takes; a flag means this run.
         for text in &self.set {
             let (name, ..) = parse_set(text)?;
@@ -336,12 +349,30 @@ mod tests {
     #[test]
     fn a_variant_has_what_its_method_was_given_and_then_its_own() {
         let set = vec!["regrow.budget=0.1".into(), "regrow@b.budget=0.2".into(), "regrow@b.distil=0.25".into()];
-        let settings = Settings { methods: Some(vec!["regrow".into(), "regrow@b".into(), "regrow@c".into()]), set, ..Settings::default() };
+        let methods = Some(vec!["regrow".into(), "regrow@b".into(), "regrow@c".into()]);
+        let settings = Settings { methods, controls: Some(false), set, ..Settings::default() };
         let of = |key: &str| settings.methods().expect("known").into_iter().map(|(_, t)| t[key].as_float()).collect::<Vec<_>>();
         assert_eq!(of("budget"), [Some(0.1), Some(0.2), Some(0.1)]);
         assert_eq!(of("distil"), [Some(0.8), Some(0.25), Some(0.8)]);
         let beside = Settings { methods: Some(vec!["all".into(), "regrow@b".into()]), ..Settings::default() };
         assert_eq!(beside.methods().expect("known").len(), method::METHODS.len() + 1, "beside all of them");
+    }
+
+    #[test]
+    fn controls_are_made_unless_told_otherwise() {
+        let names = |methods: &[&str], controls| {
+            let methods = (!methods.is_empty()).then(|| methods.iter().map(ToString::to_string).collect());
+            let settings = Settings { methods, controls, ..Settings::default() };
+            settings.methods().expect("known").into_iter().map(|(name, _)| name).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&[], None), ["regrow", "logit-mask", "head-distil"]);
+        assert_eq!(names(&["head-distil", "finetune"], None), ["head-distil", "finetune", "logit-mask"]);
+        // Another variant of a control is not the control.
+        assert_eq!(names(&["head-distil@b"], Some(true)), ["head-distil@b", "logit-mask", "head-distil"]);
+        assert_eq!(names(&[], Some(false)), ["regrow"]);
+        assert_eq!(names(&["finetune", "logit-mask"], Some(false)), ["finetune", "logit-mask"], "named is named");
+        let tuned = Settings { set: vec!["head-distil.epochs=3".into()], ..Settings::default() };
+        assert_eq!(tuned.methods().expect("a control is among the methods")[2].1["epochs"].as_integer(), Some(3));
     }
 
     #[test]

@@ -196,6 +196,13 @@ pub fn hits_quantile(probabilities: &[f64], confidence: f64) -> usize {
         .unwrap_or(probabilities.len())
 }
 
+/// Entries of `tests/golden/distributions.json` under `key`: values of SciPy.
+#[cfg(test)]
+fn distributions(key: &str) -> Vec<serde_json::Value> {
+    let all: serde_json::Value = serde_json::from_str(include_str!("../tests/golden/distributions.json")).expect("valid JSON");
+    all[key].as_array().cloned().unwrap_or_else(|| panic!("{key} is no list"))
+}
+
 /// Entries of `tests/golden/agreement.json` under `key`: values of SciPy and NumPy.
 #[cfg(test)]
 fn golden(key: &str) -> Vec<serde_json::Value> {
@@ -246,24 +253,30 @@ mod tests {
 
     #[test]
     fn student_tails_match_scipy() {
-        // scipy.stats.t.sf(x, dof) * 2, SciPy 1.11
-        for (x, dof, p) in
-            [(2.0, 1, 0.295_167_2), (2.0, 2, 0.183_503_4), (2.0, 3, 0.139_326_0), (2.0, 4, 0.116_116_5), (2.0, 9, 0.076_553_9), (6.0, 2, 0.026_671_4)]
-        {
-            assert!((student_two_sided(x, dof) - p).abs() < 1e-5, "{x} {dof}: {}", student_two_sided(x, dof));
+        let (tails, quantiles) = (distributions("tails"), distributions("quantiles"));
+        assert!(tails.len() >= 6 && quantiles.len() >= 3);
+        let dof = |case: &serde_json::Value| case["dof"].as_u64().expect("a number") as usize;
+        let number = |case: &serde_json::Value, key: &str| case[key].as_f64().expect("a number");
+        for case in tails {
+            let (x, expected) = (number(&case, "x"), number(&case, "p"));
+            assert!((student_two_sided(x, dof(&case)) - expected).abs() < 1e-9, "{case}: {}", student_two_sided(x, dof(&case)));
         }
-        // scipy.stats.t.isf(p / 2, dof)
-        for (p, dof, x) in [(0.05, 2, 4.302_653), (0.05, 4, 2.776_445), (0.002, 4, 7.173_182)] {
-            assert!((student_quantile(p, dof) - x).abs() < 1e-4, "{p} {dof}: {}", student_quantile(p, dof));
+        for case in quantiles {
+            let (p, expected) = (number(&case, "p"), number(&case, "x"));
+            assert!((student_quantile(p, dof(&case)) - expected).abs() < 1e-6, "{case}: {}", student_quantile(p, dof(&case)));
         }
     }
 
     #[test]
     fn hits_quantile_matches_scipy() {
-        // scipy.stats.binom.ppf(.95, 24, .1835) = 8, binom.ppf(.95, 10, .5) = 8; with certain and impossible events added
-        assert_eq!(hits_quantile(&[0.1835; 24], 0.95), 8);
-        assert_eq!(hits_quantile(&[0.5; 10], 0.95), 8);
-        assert_eq!(hits_quantile(&[1.0, 0.0, 1.0], 0.95), 2);
+        let cases = distributions("hits");
+        assert!(cases.len() >= 5);
+        for case in cases {
+            let p: Vec<f64> = case["p"].as_array().expect("a list").iter().filter_map(serde_json::Value::as_f64).collect();
+            let found = hits_quantile(&p, case["confidence"].as_f64().expect("a number"));
+            assert_eq!(Some(found as u64), case["hits"].as_u64(), "{case}");
+        }
+        assert_eq!(hits_quantile(&[1.0, 0.0, 1.0], 0.95), 2, "certain and impossible events");
         assert_eq!(hits_quantile(&[], 0.95), 0);
     }
 

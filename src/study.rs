@@ -10,6 +10,7 @@ use crate::config::{Settings, read_keys};
 use crate::context::Schedule;
 use crate::data::{ClassId, ClassMap, Dataset, Swap};
 use crate::error::{Error, Result};
+use crate::method;
 use crate::rng;
 use crate::summary::{ModelKind, Scores};
 
@@ -107,9 +108,6 @@ pub struct Study {
     pub methods: Vec<String>,
 }
 
-/// Run beside the methods: what must fail.
-const CONTROLS: [&str; 2] = ["logit-mask", "head-distil"];
-
 impl TryFrom<&StudySettings> for Study {
     type Error = Error;
 
@@ -127,8 +125,7 @@ impl TryFrom<&StudySettings> for Study {
             return Err(Error::input(format!("--seed {seed}"), "there are not as many seeds from there", "use a smaller one"));
         }
         let mut methods = settings.methods.clone().unwrap_or_else(|| vec!["regrow".into()]);
-        let missing: Vec<String> = CONTROLS.iter().filter(|c| methods.iter().all(|m| m != *c)).map(ToString::to_string).collect();
-        methods.extend(missing);
+        method::add_controls(&mut methods);
         Ok(Self { data, pairs, seed, seeds, oracles: settings.oracles.unwrap_or(5), methods })
     }
 }

@@ -6,7 +6,7 @@ mod judgement;
 
 use serde::{Deserialize, Serialize};
 
-pub use judgement::{AuditAgreement, Calibration, FamilyVerdict, Score, Verdict};
+pub use judgement::{AuditAgreement, Calibration, Control, ControlKind, FamilyVerdict, Score, Verdict};
 
 /// Version of `scores.json`.
 pub const SCORES_FORMAT: u32 = 1;
@@ -148,10 +148,40 @@ pub struct Scores {
     /// How the verdicts' limits were set; null without verdicts.
     #[serde(default)]
     pub calibration: Option<Calibration>,
+    /// The models whose verdict is known before they are judged; absent in files of earlier versions.
+    #[serde(default)]
+    pub controls: Vec<Control>,
     /// Which audits say the same; null with fewer than four models beside the oracles.
     #[serde(default)]
     pub audit_agreement: Option<AuditAgreement>,
     /// What a reader must know before believing anything: too few oracles, a control that passed, …
+    pub warnings: Vec<String>,
+}
+
+/// `samples.json`: how well membership attacks find samples that were to be forgotten, their classes staying.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SampleScores {
+    /// [`SCORES_FORMAT`].
+    pub format: u32,
+    /// Name of the data set.
+    pub dataset: String,
+    /// Labels of the models' slots.
+    pub classes: Vec<u16>,
+    /// Training samples that were to be forgotten.
+    pub forget_samples: usize,
+    /// Unseen samples beside them: test samples of the same classes in the same shares.
+    pub unseen_samples: usize,
+    /// One entry a model and figure.
+    pub scores: Vec<Score>,
+    /// One entry a model.
+    pub verdict: Vec<Verdict>,
+    /// How the verdicts' limits were set; null without verdicts.
+    pub calibration: Option<Calibration>,
+    /// The models whose verdict is known before they are judged.
+    pub controls: Vec<Control>,
+    /// ROC curves by model.
+    pub curves: Vec<(String, Vec<Exhibit>)>,
+    /// What a reader must know before believing anything.
     pub warnings: Vec<String>,
 }
 

@@ -9,7 +9,7 @@ use insta::assert_snapshot;
 use unlearn::data::{Labelled, Samples, Slot};
 use unlearn::method::{self, METHODS};
 use unlearn::model::checkpoint;
-use unlearn::summary::{Better, ModelKind, ModelOutput, Scores};
+use unlearn::summary::{Better, Content, Exhibit, ModelKind, ModelOutput, Scores};
 use unlearn::{stats, train};
 
 #[test]
@@ -271,9 +271,36 @@ fn scores_hold_what_their_format_promises() {
     let share = |name: &str| scores.cost.iter().find(|c| c.model == name).unwrap().share_of_retrain;
     assert_eq!(share("retrain"), Some(1.0));
 
+    // Read-outs stand beside what they make of labels that say nothing, and less it. 90 of 180 test images bear each label: over one draw at
+    // chance the deviation of a balanced accuracy is √(2·.25/90)/2 = .037.
+    for (audit, name, accuracy) in [
+        ("probe", "ridge", "ridge_accuracy_old"),
+        ("mlp-probe", "mlp", "mlp_accuracy_old"),
+        ("nearest-mean", "nearest_mean", "nearest_mean_accuracy_old"),
+    ] {
+        let controls = scores.scores.iter().filter(|s| s.audit == audit && s.metric == format!("{name}_control_accuracy"));
+        let mut seen = 0;
+        for control in controls {
+            let of = |metric: &str| scores.scores.iter().find(|s| s.model == control.model && s.metric == metric && s.cut == control.cut).unwrap();
+            let (found, selectivity) = (of(accuracy), of(&format!("{name}_selectivity_old")));
+            let (found, value, difference) = (found.value.unwrap(), control.value.unwrap(), selectivity.value.unwrap());
+            assert!((value - 0.5).abs() < 0.16, "{}@{:?} of {}: {value}", control.metric, control.cut, control.model);
+            assert!((found - value - difference).abs() < 1e-12, "{}@{:?} of {}", selectivity.metric, control.cut, control.model);
+            assert!(control.within.is_none() && selectivity.within.is_none(), "shown, not judged");
+            seen += 1;
+        }
+        assert!(seen >= scores.verdict.len(), "{audit}: {seen}");
+    }
+
     // What the report draws.
     for v in &scores.verdict {
         let output: ModelOutput = serde_json::from_slice(&bench.read(&format!("run/outputs/{}.json", v.model))).unwrap();
+        let rocs = output.exhibits.iter().filter(|e| e.title.ends_with("ROC"));
+        let logarithmic = |e: &&Exhibit| matches!(&e.content, Content::Curve { x, y, .. } if x.log && y.log);
+        let drawn: Vec<&str> = rocs.filter(logarithmic).map(|e| e.audit.as_str()).collect();
+        let attacks: &[&str] =
+            if v.kind == ModelKind::Original { &["membership", "lira", "rmia"] } else { &["membership", "lira", "rmia", "pair-leak"] };
+        assert_eq!(drawn, attacks, "{}", v.model);
         assert_eq!((output.model.as_str(), output.kind), (v.model.as_str(), v.kind));
         assert!(output.confusion_softmax.iter().all(|row| (row.iter().sum::<f64>() - 1.0).abs() < 1e-5), "{}", v.model);
         assert!(output.confusion_argmax.iter().all(|row| row.iter().sum::<u32>() == 30), "{}: 30 test images a class", v.model);
@@ -325,8 +352,8 @@ fn compare_sets_runs_side_by_side() {
     bench.swap("two", "--methods logit-mask --seed 1");
     let text = bench.unlearn("compare one two").ok().out;
     let rows: Vec<&str> = text.lines().filter(|l| l.starts_with("| one") || l.starts_with("| two")).collect();
-    // Three by methods, and each run's network that was never trained.
-    assert_eq!(rows.len(), 5, "{text}");
+    // A method, and each run's three controls.
+    assert_eq!(rows.len(), 7, "{text}");
     assert!(rows.iter().all(|r| r.contains("blobs south-west → sides")), "{text}");
     let json = bench.unlearn("compare one two --json").ok().json();
     let names: Vec<&str> = json.as_array().unwrap().iter().map(|r| r["name"].as_str().unwrap()).collect();

@@ -2,13 +2,12 @@
 
 use crate::audit::verdict::{CONFIDENCE, MIN_ORACLES};
 use crate::stats;
-use crate::summary::{Calibration, ModelKind, Score, Verdict};
+use crate::summary::{Calibration, ControlKind, ModelKind, Score, Verdict};
+
+use super::controls;
 
 /// By which factor the limits may be wider than drawn models need them before the reader is told.
 const MUCH_WIDER: f64 = 1.5;
-
-/// Name of the control that was never trained.
-pub const UNTRAINED: &str = "random-init";
 
 /// Warnings on too few oracles, controls and the original that pass, and the method `retrain`, where it is an `exact` retraining, that doesn't.
 pub fn on_verdicts(verdicts: &[Verdict], calibration: Option<&Calibration>, exact: bool) -> Vec<String> {
@@ -22,17 +21,35 @@ pub fn on_verdicts(verdicts: &[Verdict], calibration: Option<&Calibration>, exac
             "Nothing here says how a model that forgot should look. Give --oracle, or --original for an estimate by classes it never saw.".into(),
         );
     }
-    for v in verdicts.iter().filter(|v| v.verdict == "matched") {
-        let what = match v.kind {
-            ModelKind::Control if v.model == UNTRAINED => "was never trained: the audits can't tell a network that works from one that doesn't",
-            ModelKind::Control => "only hides the old class: the audits can't tell hiding from erasing here",
-            ModelKind::Original => "was trained on the old class: the audits can't tell it from models that never saw it",
-            _ => continue,
+    let controls = controls::checked(verdicts);
+    for control in controls.iter().filter(|c| c.behaves == Some(false)) {
+        let what = match control.what {
+            ControlKind::Untrained => "was never trained: the audits can't tell a network that works from one that doesn't",
+            ControlKind::Hiding => "only hides the old class: the audits can't tell hiding from erasing here",
+            ControlKind::Original => "was trained on the old class: the audits can't tell it from models that never saw it",
+            ControlKind::HeldOutOracle => continue, // the calibration speaks of these, which knows how many may fail by chance
         };
         warnings.push(format!(
             "“{}” is judged matched, though it {what}. Believe no verdict of this run; with more --oracles the audits tell more.",
-            v.model
+            control.model
         ));
+    }
+    if oracles >= MIN_ORACLES && verdicts.iter().any(|v| matches!(v.kind, ModelKind::Method | ModelKind::Subject)) {
+        let has = |kind| controls.iter().any(|c| c.what == kind);
+        let (hides, untrained, original) = (has(ControlKind::Hiding), has(ControlKind::Untrained), has(ControlKind::Original));
+        if !original && !hides {
+            warnings.push(
+                "No model here must fail but one that was never trained: nothing shows whether these audits tell hiding from erasing. Give --original: \
+                 the models that only hide are made of it."
+                    .into(),
+            );
+        } else if !hides || !untrained {
+            warnings.push(
+                "The negative controls were left out (`controls` is false): nothing shows whether these audits tell hiding from erasing. Leave that \
+                 setting out."
+                    .into(),
+            );
+        }
     }
     for v in verdicts.iter().filter(|v| exact && v.model == "retrain" && v.verdict != "matched" && v.verdict != "no verdict") {
         warnings.push(format!(
@@ -107,6 +124,8 @@ mod tests {
     use crate::audit::Measured;
     use crate::audit::verdict::{Figures, judge};
 
+    use controls::UNTRAINED;
+
     fn verdict(model: &str, kind: ModelKind, word: &str) -> Verdict {
         Verdict {
             model: model.into(),
@@ -118,6 +137,26 @@ mod tests {
             families: vec![],
             worst_family: None,
         }
+    }
+
+    #[test]
+    fn a_run_without_controls_says_so() {
+        let all = zoo("under-erased", "off-target", "under-erased", "matched");
+        let without = |kinds: &[&str]| -> Vec<Verdict> { all.iter().filter(|v| !kinds.contains(&v.model.as_str())).cloned().collect() };
+        let warnings = on_verdicts(&without(&[UNTRAINED, "logit-mask"]), None, true);
+        assert!(warnings.len() == 1 && warnings[0].contains("`controls` is false"), "{warnings:?}");
+        let warnings = on_verdicts(&without(&["original", "logit-mask"]), None, true);
+        assert!(warnings.len() == 1 && warnings[0].contains("Give --original"), "{warnings:?}");
+        assert_eq!(on_verdicts(&without(&["original", "logit-mask", "retrain"]), None, true), Vec::<String>::new(), "nothing to be wrong about");
+    }
+
+    #[test]
+    fn a_control_by_another_name_is_known() {
+        let mut all = zoo("under-erased", "off-target", "under-erased", "matched");
+        all.push(verdict("control-random-init", ModelKind::Control, "matched"));
+        all.push(verdict("random-init", ModelKind::Subject, "matched"));
+        let warnings = on_verdicts(&all, None, true);
+        assert!(warnings.len() == 1 && warnings[0].contains("control-random-init") && warnings[0].contains("never trained"), "{warnings:?}");
     }
 
     fn zoo(original: &str, untrained: &str, hiding: &str, retrain: &str) -> Vec<Verdict> {

@@ -49,7 +49,15 @@ impl Audit for Lira {
             Some(scores) => attack::threshold(&scores[..members.len()], &scores[members.len()..]),
             None => attack::Outcome::Undefined,
         };
-        Ok(attack::figures("", &outcome, others.len()).into_iter().map(Measured::showing_old_class).collect::<Vec<_>>().into())
+        let exhibit = attack::exhibit(
+            self.name(),
+            "Likelihood-ratio attack (LiRA) on the old class: ROC",
+            "How far the confidence lies above the oracles’ on the same image. Members are training images of the old class, non-members its test \
+             images; an oracle is attacked with the others, and its curve is what there is to reach.",
+            &outcome,
+        );
+        let figures = attack::figures("", &outcome, others.len()).into_iter().map(Measured::showing_old_class).collect();
+        Ok(Findings { figures, exhibits: exhibit.into_iter().collect() })
     }
 }
 

@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::stats::Logits;
 use crate::summary::Family;
 
-use attack::{AUC_TOLERANCE, Outcome};
+use attack::Outcome;
 use signals::LABEL_FREE;
 
 /// Members are the old class's training images, non-members its test images. (Images of other classes as non-members would make the attack a
@@ -19,8 +19,8 @@ use signals::LABEL_FREE;
 ///
 /// `SIGNAL_auc`: P(member's signal > non-member's) + ½ P(equal) for each of [`LABEL_FREE`], a larger signal meaning "member": 0.5 is chance. Below it
 /// members stand out as *less* sure than unseen images, as methods leave them that train against the forget set. `logistic_*`: the attack by
-/// cross-fitted logistic regression on all signals, which finds either ([`attack::regression`]): area, standard error, true-positive rates at
-/// false-positive rates of 1 % and 0.1 % with their Wilson intervals.
+/// cross-fitted logistic regression on all signals, which finds either ([`attack::regression`]). Each with standard error and interval, and with
+/// true-positive rates at false-positive rates of 1 % and 0.1 % and their intervals ([`attack::figures`]).
 ///
 /// What counts is the gap to the oracles, not to chance: training and test images of a class may differ by themselves, in MNIST they were written by
 /// different people. The signals are strongly correlated, so only the entropy's and the energy's areas are judged beside the regression's.
@@ -73,16 +73,19 @@ pub fn finite(values: &[f64]) -> bool {
     values.iter().all(|v| v.is_finite())
 }
 
-/// The area of a threshold attack on each of D signals, judged where its name is in `judged`; then the figures of the regression on all, and the
-/// regression itself. `members` and `others` are rows of D signals.
+/// The figures of a threshold attack on each of D signals, of which the area is judged where its name is in `judged`; then those of the regression
+/// on all, and the regression itself. `members` and `others` are rows of D signals.
 pub fn all_attacks(names: &[&str], judged: &[&str], members: &[Vec<f64>], others: &[Vec<f64>], seed: u64) -> (Vec<Measured>, Outcome) {
     let column = |rows: &[Vec<f64>], c: usize| -> Vec<f64> { rows.iter().map(|r| r[c]).collect() };
     let diverged = members.iter().chain(others).flatten().any(|v| !v.is_finite());
     let mut out: Vec<Measured> = Vec::new();
     for (c, name) in names.iter().enumerate() {
         let outcome = if diverged { Outcome::Diverged } else { attack::threshold(&column(members, c), &column(others, c)) };
-        let figure = Measured::new(format!("{name}_auc"), outcome.auc(), "fraction", AUC_TOLERANCE).showing_old_class();
-        out.push(if judged.contains(name) { figure } else { figure.descriptive() });
+        let mut figures = attack::figures(&format!("{name}_"), &outcome, others.len()).into_iter();
+        if let Some(area) = figures.next().map(Measured::showing_old_class) {
+            out.push(if judged.contains(name) { area } else { area.descriptive() });
+        }
+        out.extend(figures.map(Measured::descriptive));
     }
     let regression = attack::regression(members, others, seed);
     // Members that a regression can find are known to the model, whichever way they stand out.

@@ -8,9 +8,10 @@ use crate::summary::Family;
 /// At every cut, of a network of one hidden layer (see [`network::train`]) trained on training activations, old class against the rest, each
 /// weighing a half:
 ///
-/// - `mlp_accuracy_old`, `_10pct`, `_1pct`: balanced accuracy on all test images, from all training activations, a tenth and a hundredth (see
-///   [`shares::accuracies`]);
-/// - `mlp_control_accuracy`: the same on labels that say nothing (see [`shares::control_labels`]), 0.5 up to sampling; not judged;
+/// - `mlp_accuracy_old`, `_10pct`, `_1pct`: balanced accuracy on all test images, from all training activations that are read (at most 1,000 of the old
+///   class and 4,000 others), a tenth of these and a hundredth (see [`shares::accuracies`]);
+/// - `mlp_control_accuracy`: the same on labels that say nothing (see [`shares::control_labels`]), 0.5 up to sampling, and `mlp_selectivity_old`, the
+///   accuracy less it ([`shares::selectivity`]); not judged;
 /// - `mlp_information_old`: what the network's scores, calibrated on held-out training samples, tell of "old class?" on test images, in nats, a
 ///   lower bound of the mutual information (see [`super::platt::Platt::information`]); not judged, the index `idi_mlp` made of it is.
 #[derive(Debug)]
@@ -56,7 +57,9 @@ impl Audit for MlpProbe {
         let control = shares::all_rows(data, cut)
             .map(|rows| network::train(&cut.train, &rows, &labels(PartName::Train), data.seed, CONTROL_DRAW))
             .map(|trained| linalg::balanced_accuracy(&trained.network.scores(&cut.test), &labels(PartName::Test)));
+        let selectivity = shares::selectivity("mlp_selectivity_old", &figures, control, cut);
         figures.push(Measured::new("mlp_control_accuracy", control, "fraction", 0.01).descriptive().at(&cut.name));
+        figures.push(selectivity);
         figures.push(Measured::new(INFORMATION, information, "nats", 0.01).descriptive().at(&cut.name));
         Ok(figures.into())
     }

@@ -155,6 +155,8 @@ pub struct Measured {
     pub better: Better,
     /// Half-width of the band below which a gap does not matter, in the unit; none for figures that are shown but not judged.
     pub tolerance: Option<f64>,
+    /// Why it is undefined, where that is known.
+    pub reason: Option<String>,
     /// Whether it came out as NaN or infinity, which is not the same as undefined.
     pub diverged: bool,
     /// Whether more of it means that more of the old class is left; such figures tell under- from over-erasure.
@@ -177,6 +179,7 @@ impl Measured {
             unit,
             better: Better::CloserToOracle,
             tolerance: Some(tolerance),
+            reason: None,
             diverged,
             shows_old_class: false,
             family: None,
@@ -197,6 +200,12 @@ impl Measured {
     /// Belongs to `family`, unlike the rest of its audit.
     pub fn in_family(self, family: Family) -> Self {
         Self { family: Some(family), ..self }
+    }
+
+    /// Says why, where it is undefined.
+    pub fn undefined_because(mut self, why: impl FnOnce() -> String) -> Self {
+        self.reason = (self.value.is_none() && !self.diverged).then(why);
+        self
     }
 
     /// Shown, but not judged.

@@ -5,17 +5,23 @@ use std::collections::BTreeMap;
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatRef, Par};
 
-use super::{Audit, AuditData, CutFeatures, Features, Findings, PartName, Subject, linalg, shares};
+use super::{Audit, AuditData, CutFeatures, Features, Findings, Measured, PartName, Subject, linalg, shares};
 use crate::context::Context;
 use crate::data::ClassId;
 use crate::error::Result;
 use crate::summary::Family;
 
 /// `nearest_mean_accuracy_old`, `_10pct`, `_1pct` at every cut: test images are given to the nearest class mean (Euclidean, means of training
-/// activations of every class, old and new ones included; of all, a tenth or a hundredth of them, see [`shares::accuracies`]); balanced
-/// accuracy of "nearest is the old class's" against "is of the old class".
+/// activations of every class, old and new ones included; of all that are read, at most 1,000 of the old class and 4,000 others, of a tenth or a hundredth
+/// of them, see [`shares::accuracies`]); balanced accuracy of "nearest is the old class's" against "is of the old class".
+///
+/// `nearest_mean_control_accuracy`: the same between the two means of labels that say nothing (see [`shares::control_labels`]), mean over [`CONTROLS`] draws, 0.5 up
+/// to sampling; `nearest_mean_selectivity_old`: the accuracy less it ([`shares::selectivity`]). Not judged.
 #[derive(Debug)]
 pub struct NearestMean;
+
+/// Draws of control labels whose accuracies are averaged.
+const CONTROLS: u64 = 3;
 
 impl Audit for NearestMean {
     fn name(&self) -> &'static str {
@@ -37,13 +43,29 @@ impl Audit for NearestMean {
     fn measure_cut(&self, subject: &Subject<'_>, cut: &CutFeatures, _ctx: &mut Context) -> Result<Findings> {
         let data = subject.data;
         let (train, test_old) = (data.feature_classes(PartName::Train), data.is_old(PartName::Test));
-        let figures = shares::accuracies("nearest_mean_accuracy_old", data, cut, |rows, _| {
+        let mut figures = shares::accuracies("nearest_mean_accuracy_old", data, cut, |rows, _| {
             let means = class_means(&cut.train, rows, &train);
             let nearest = nearest(&cut.test, &means.iter().map(|(_, m)| m.as_slice()).collect::<Vec<_>>());
             Ok(linalg::balanced(&test_old, |i| means[nearest[i]].0 == data.old()))
         })?;
+        let control = shares::all_rows(data, cut).map(|_| control(data, cut));
+        let selectivity = shares::selectivity("nearest_mean_selectivity_old", &figures, control, cut);
+        figures.push(Measured::new("nearest_mean_control_accuracy", control, "fraction", 0.01).descriptive().at(&cut.name));
+        figures.push(selectivity);
         Ok(figures.into())
     }
+}
+
+/// Mean accuracy on control labels: a class of `true` rows and one of the others.
+fn control(data: &AuditData, cut: &CutFeatures) -> f64 {
+    let labels = |part, draw| -> Vec<ClassId> {
+        shares::control_labels(&data.is_old(part), part, data.seed, draw).iter().map(|l| ClassId(u16::from(*l))).collect()
+    };
+    let accuracy = |draw| {
+        let [train, test] = [PartName::Train, PartName::Test].map(|part| labels(part, draw));
+        balanced_accuracy((&cut.train, &train), (&cut.test, &test), ClassId(1))
+    };
+    (0..CONTROLS).map(accuracy).sum::<f64>() / CONTROLS as f64
 }
 
 /// `nearest_mean_accuracy_old` alone; none where the old class or the others are too few, or the model diverged.

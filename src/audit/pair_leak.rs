@@ -70,7 +70,14 @@ impl Audit for PairLeak {
         let gain = both.auc().zip(original.auc()).map(|(both, one)| both - one);
         let mut figures = attack::figures("", &both, others.len());
         figures.push(Measured::new("gain_over_original", gain, "fraction", attack::AUC_TOLERANCE).descriptive());
-        Ok(figures.into())
+        let exhibit = attack::exhibit(
+            self.name(),
+            "Attack on the old class by original and model together: ROC",
+            "Logistic regression on the answers of both. Members are training images of the old class, non-members its test images; the original \
+             knows its members, so a retrained model’s curve is what there is to reach.",
+            &both,
+        );
+        Ok(Findings { figures, exhibits: exhibit.into_iter().collect() })
     }
 }
 

@@ -48,20 +48,28 @@ impl Audit for Rmia {
         let top = |z: &[f32]| 1.0 / (1.0 + (-top_confidence(z)).exp());
         let of = |sides: (&Logits, &Logits)| -> Vec<f64> { sides.0.rows().chain(sides.1.rows()).map(top).collect() };
         let theirs: Vec<Vec<f64>> = subject.oracles.iter().filter_map(|o| sides(o.signals)).map(of).filter(|t| finite(t)).collect();
-        let outcome = if theirs.len() < 2 {
-            attack::Outcome::Undefined
-        } else {
-            let ratios = ratios(&of((members, others)), &theirs);
-            let (in_members, in_others) = ratios.split_at(members.len());
-            if finite(&ratios) {
-                let scores = |side: &[f64], among| -> Vec<f64> { shares(side, in_others, among) };
-                attack::threshold(&scores(in_members, false), &scores(in_others, true))
-            } else {
-                attack::Outcome::Diverged
-            }
-        };
-        Ok(attack::figures("", &outcome, others.len()).into_iter().map(Measured::showing_old_class).collect::<Vec<_>>().into())
+        let outcome = if theirs.len() < 2 { attack::Outcome::Undefined } else { attack(&of((members, others)), &theirs, members.len()) };
+        let exhibit = attack::exhibit(
+            self.name(),
+            "Robust membership attack (RMIA) on the old class: ROC",
+            "On how many unseen images of the class the model gained less, over the oracles, than on this one. Members are training images of the \
+             old class, non-members its test images; an oracle is attacked with the others, and its curve is what there is to reach.",
+            &outcome,
+        );
+        let figures = attack::figures("", &outcome, others.len()).into_iter().map(Measured::showing_old_class).collect();
+        Ok(Findings { figures, exhibits: exhibit.into_iter().collect() })
     }
+}
+
+/// The attack on the first `members` of N samples, the rest being the population, from their probability in the model under attack and in each of
+/// the models that never saw them (rows of N, at least one).
+pub fn attack(mine: &[f64], theirs: &[Vec<f64>], members: usize) -> attack::Outcome {
+    let ratios = ratios(mine, theirs);
+    if !finite(&ratios) {
+        return attack::Outcome::Diverged;
+    }
+    let (in_members, in_others) = ratios.split_at(members);
+    attack::threshold(&shares(in_members, in_others, false), &shares(in_others, in_others, true))
 }
 
 /// p(x|θ)/p(x) of each of N samples, from its probability in the model under attack and in each of the models that never saw it (rows of N).

@@ -110,6 +110,7 @@ fn score(model: &Figures, audit: &'static str, m: &Measured, judges: &[&Figures]
         metric: m.metric.clone(),
         cut: m.cut.clone(),
         value: m.value,
+        reason: m.reason.clone(),
         unit: m.unit.to_string(),
         better: m.better,
         oracle_mean: mean,

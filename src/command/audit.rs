@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use unlearn::assess::{self, Finished};
+use unlearn::assess::{self, Finished, controls};
+use unlearn::audit::verdict::MIN_ORACLES;
 use unlearn::config::{FORMAT, RunConfig, Settings};
 use unlearn::context::{Context, Pipeline, Reporter};
 use unlearn::data::{ClassId, ClassMap, Dataset, Swap, SwapTask, classes, data_dir};
@@ -13,21 +14,27 @@ use unlearn::run::Run;
 use unlearn::summary::ModelKind;
 use unlearn::{device, rng};
 
-use super::{publish, publish_each};
+use super::{publish, publish_each, samples};
 use crate::cli::AuditArgs;
 
 pub fn audit(args: AuditArgs, json: bool, output: &Output) -> Result<()> {
+    if let Some(numbers) = &args.forget_samples {
+        return samples::audit(&args, numbers, json, output);
+    }
     if let [run] = args.subjects.as_slice()
         && run.is_dir()
     {
-        return again(&Run::open(run)?, args.data_dir.as_deref(), json, output);
+        return again(&Run::open(run)?, &args, json, output);
     }
     from_files(&args, json, output)
 }
 
-/// Audits every model of a run again, with the audits of this version; models are left alone, costs are kept.
-fn again(run: &Run, dir: Option<&Path>, json: bool, output: &Output) -> Result<()> {
-    let config = run.config()?;
+/// Audits every model of a run again, with the audits of this version; models are left alone, costs are kept. Controls that a run of an earlier
+/// version lacks are made for it, each time anew, and not kept.
+fn again(run: &Run, args: &AuditArgs, json: bool, output: &Output) -> Result<()> {
+    let dir = args.data_dir.as_deref();
+    let mut config = run.config()?;
+    config.controls = args.controls.unwrap_or(config.controls);
     let device = device::open(&config.device)?;
     let dataset = Dataset::load(&config.data, &data_dir(dir))?;
     if dataset.fingerprint() != config.data_sha256 {
@@ -45,6 +52,9 @@ fn again(run: &Run, dir: Option<&Path>, json: bool, output: &Output) -> Result<(
     let mut models = Vec::new();
     for v in &known.verdict {
         let path = run.model(&v.model);
+        if !path.is_file() && v.kind == ModelKind::Control {
+            continue;
+        }
         if !path.is_file() {
             return Err(Error::input(
                 path.display().to_string(),
@@ -56,7 +66,7 @@ fn again(run: &Run, dir: Option<&Path>, json: bool, output: &Output) -> Result<(
         let cost = known.cost.iter().find(|c| c.model == v.model).cloned();
         models.push(Finished { name: v.model.clone(), kind: v.kind, model, map: metadata.classes()?, cost });
     }
-    finish(run, &config, &models, &task, &dataset, json, output)
+    finish(run, &config, models, &task, &dataset, json, output)
 }
 
 /// Audits somebody's checkpoints.
@@ -142,18 +152,19 @@ fn from_files(args: &AuditArgs, json: bool, output: &Output) -> Result<()> {
         retain_share: None,
         oracles: args.oracle.len(),
         methods: vec![],
+        controls: args.controls.unwrap_or(true),
         model_sha256: Some(model_sha256),
         also: task.also.clone(),
         train: settings.training()?,
         method: Default::default(),
     };
     let run = Run::create(out, &config, false)?;
-    finish(&run, &config, &models, &task, &dataset, json, output)
+    finish(&run, &config, models, &task, &dataset, json, output)
 }
 
 /// What to call the model in `path`: its file's name; where that is taken, with the name of its run before it (RUN/models/FILE), else with
 /// a number behind it.
-fn free_name(path: &Path, taken: impl Fn(&str) -> bool) -> String {
+pub fn free_name(path: &Path, taken: impl Fn(&str) -> bool) -> String {
     let stem = path.file_stem().map_or("model".into(), |s| s.to_string_lossy().into_owned());
     let run = path.parent().filter(|p| p.ends_with("models")).and_then(Path::parent).and_then(Path::file_name);
     let in_run = run.map(|r| format!("{}-{stem}", r.to_string_lossy()));
@@ -161,7 +172,7 @@ fn free_name(path: &Path, taken: impl Fn(&str) -> bool) -> String {
     [Some(stem.clone()), in_run].into_iter().flatten().chain(numbered).find(|name| !taken(name)).unwrap_or(stem)
 }
 
-fn numbers(map: &ClassMap) -> Vec<u16> {
+pub fn numbers(map: &ClassMap) -> Vec<u16> {
     map.classes().iter().map(|c| c.0).collect()
 }
 
@@ -174,7 +185,7 @@ fn undone(after: &ClassMap, swaps: &[Swap]) -> Result<ClassMap> {
     swaps.iter().try_fold(after.clone(), with)
 }
 
-fn finish(run: &Run, config: &RunConfig, models: &[Finished], task: &SwapTask, dataset: &Dataset, json: bool, output: &Output) -> Result<()> {
+fn finish(run: &Run, config: &RunConfig, mut models: Vec<Finished>, task: &SwapTask, dataset: &Dataset, json: bool, output: &Output) -> Result<()> {
     let device = device::open(&config.device)?;
     let context = |name: &str| Context {
         model: name.to_string(),
@@ -186,7 +197,10 @@ fn finish(run: &Run, config: &RunConfig, models: &[Finished], task: &SwapTask, d
         cost: Default::default(),
     };
     let cautions = models.first().map(|any| config.cautions(task, &any.model)).transpose()?.unwrap_or_default();
-    let mut found = assess::each(models, task, dataset, &cautions, context)?;
+    if config.controls && models.iter().filter(|m| m.kind == ModelKind::Oracle).count() >= MIN_ORACLES {
+        models.extend(controls::beside(&models, task, context)?);
+    }
+    let mut found = assess::each(&models, task, dataset, &cautions, context)?;
     match found.len() {
         1 => publish(run, &found.remove(0).1, "", json, output),
         _ => publish_each(run, config, &found, "", json, output),

@@ -7,6 +7,7 @@ pub mod list;
 pub mod oracle;
 mod plan;
 pub mod report;
+mod samples;
 pub mod study;
 pub mod swap;
 pub mod train;

@@ -105,6 +105,7 @@ fn config(settings: &Settings, device: String, dataset: &Dataset, task: &SwapTas
         retain_share: task.scarcity.retain_share,
         oracles: settings.oracles.unwrap_or(5),
         methods: methods.iter().map(|(name, _)| name.clone()).collect(),
+        controls: settings.controls(),
         model_sha256: given.map(|(_, sha)| sha),
         also: task.also.clone(),
         train: settings.training()?,

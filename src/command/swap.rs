@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use unlearn::assess::{self, Evidence, Finished};
+use unlearn::assess::{self, Evidence, Finished, controls};
 use unlearn::config::Settings;
 use unlearn::context::Reporter;
 use unlearn::data::{Labelled, Swap, SwapTask};
@@ -100,9 +100,9 @@ impl Begun {
         }
         let swapped = swapped(&workshop, task, &trained[0])?;
 
-        let untrained = untrained(&workshop, task)?;
+        let untrained = config.controls.then(|| untrained(&workshop, task)).transpose()?;
 
-        let models: Vec<Finished> = trained.into_iter().chain(swapped).chain([untrained]).map(finished).collect();
+        let models: Vec<Finished> = trained.into_iter().chain(swapped).chain(untrained).map(finished).collect();
         assess::each(&models, task, dataset, cautions, |name| workshop.context(name))
     }
 }
@@ -163,11 +163,10 @@ fn swapped(workshop: &Workshop<'_>, task: &SwapTask, original: &Made) -> Result<
     side_by_side(workshop.config.methods.iter().map(|name| Box::new(|| one(name)) as Job<'_, Made>).collect())
 }
 
-/// The control that was never trained: audits that match it to the oracles can't tell a working model from none.
 fn untrained(workshop: &Workshop<'_>, task: &SwapTask) -> Result<Made> {
     let name = assess::UNTRAINED;
     let order = Order { name: name.into(), kind: ModelKind::Control, made_by: name, map: task.after.clone(), parameters: None, parents: vec![] };
-    workshop.make(order, |ctx| Classifier::new(&workshop.config.arch, workshop.dataset.shape(), task.after.len(), ctx.seed, &ctx.device))
+    workshop.make(order, |ctx| controls::untrained(&workshop.config.arch, workshop.dataset.shape(), task, ctx))
 }
 
 fn finished(made: Made) -> Finished {

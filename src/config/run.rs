@@ -54,6 +54,9 @@ pub struct RunConfig {
     pub oracles: usize,
     /// Methods in order.
     pub methods: Vec<String>,
+    /// Whether the negative controls belong to it: those of [`Self::methods`] and the network that was never trained.
+    #[serde(skip_serializing_if = "is_true", default = "yes")]
+    pub controls: bool,
     /// Hash of the original's file, where it was given.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub model_sha256: Option<String>,
@@ -64,6 +67,14 @@ pub struct RunConfig {
     pub train: TrainSettings,
     /// Complete parameters by method.
     pub method: BTreeMap<String, toml::Table>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn is_true(value: &bool) -> bool {
+    *value
 }
 
 /// What a run was asked for, to ask for it again; where data and store lie and the threads stay open, as they change no result.
@@ -90,6 +101,7 @@ impl From<RunConfig> for Settings {
             learn_samples: run.learn_samples,
             retain_share: run.retain_share,
             methods: Some(run.methods),
+            controls: Some(run.controls),
             oracles: Some(run.oracles),
             method: run.method,
             given_sha256: run.model_sha256,
@@ -197,6 +209,7 @@ mod tests {
             retain_share: Some(0.5),
             oracles: 3,
             methods: vec!["finetune".into()],
+            controls: false,
             model_sha256: None,
             also: vec![Swap { forget: ClassId(1), learn: Some(ClassId(3)) }],
             train: TrainSettings { epochs: 7, batch: 9, lr: 0.25, optimiser: OptimiserKind::AdamW, schedule: Schedule::Cosine, weight_decay: 0.125 },
@@ -211,6 +224,7 @@ mod tests {
         let [classes, arch, data, forget, learn] =
             [again.classes.clone(), again.arch.clone(), again.data.clone(), again.forget.clone(), again.learn.clone()];
         assert_eq!([classes, arch, data, forget, learn].map(Option::unwrap_or_default), ["4,0,1", "mlp", "blobs", "0,1", "5,3"]);
+        assert_eq!(again.methods().expect("known").len(), 1, "it had no controls");
         let (name, parameters) = again.methods().expect("known").remove(0);
         assert_eq!((name.as_str(), parameters["epochs"].as_integer()), ("finetune", Some(3)));
         // Flags still win.

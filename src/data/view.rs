@@ -70,6 +70,18 @@ impl Samples {
         Self { part: part.clone(), indices }
     }
 
+    /// The samples of `part` with these numbers, in this order.
+    ///
+    /// # Panics
+    /// A number that the part has no sample for.
+    pub fn of_numbers(part: &Arc<Part>, numbers: impl IntoIterator<Item = usize>) -> Self {
+        let checked = |i: usize| {
+            assert!(i < part.len(), "sample {i} of {}", part.len());
+            i as u32
+        };
+        Self { indices: numbers.into_iter().map(checked).collect(), part: part.clone() }
+    }
+
     /// Number of samples.
     pub fn len(&self) -> usize {
         self.indices.len()

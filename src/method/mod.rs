@@ -137,6 +137,17 @@ pub fn kind_of(name: &str) -> ModelKind {
     }
 }
 
+/// The methods that only hide the old class: what an audit that sees anything must fail.
+pub fn controls() -> impl Iterator<Item = &'static MethodEntry> {
+    METHODS.iter().copied().filter(|m| m.control)
+}
+
+/// Adds to `names` the controls that they lack.
+pub fn add_controls(names: &mut Vec<String>) {
+    let lacking: Vec<String> = controls().map(|m| m.name.to_string()).filter(|c| !names.contains(c)).collect();
+    names.extend(lacking);
+}
+
 /// Defaults of a parameter struct, as a table.
 fn defaults<P: Default + Serialize>() -> toml::Table {
     toml::Table::try_from(P::default()).unwrap_or_default()

@@ -101,6 +101,7 @@ pub fn subject_alone() -> Summary {
     summary.scores.cost.clear();
     summary.curves.clear();
     (summary.scores.oracle_agreement, summary.scores.calibration, summary.scores.audit_agreement) = (None, None, None);
+    summary.scores.controls.clear();
     summary.scores.warnings = vec!["no oracles: the figures are shown, but nothing tells whether they are good".to_owned()];
     summary
 }
@@ -142,6 +143,7 @@ pub fn empty() -> Summary {
     let scores = &mut summary.scores;
     (scores.cost, scores.scores, scores.verdict, scores.oracle_agreement) = (vec![], vec![], vec![], None);
     (scores.calibration, scores.audit_agreement) = (None, None);
+    scores.controls.clear();
     summary
 }
 
@@ -162,7 +164,8 @@ fn build(before: Vec<u16>, after: Vec<u16>, forget: u16, learn: Option<u16>, nam
         retain_share: None,
     };
     let scores: Vec<Score> = MADE.iter().flat_map(scores_of).collect();
-    let verdict = MADE.iter().map(|m| verdict_of(m, &scores)).collect();
+    let verdict: Vec<Verdict> = MADE.iter().map(|m| verdict_of(m, &scores)).collect();
+    let controls = crate::assess::controls::checked(&verdict);
     let cost = MADE
         .iter()
         .map(|m| Cost { model: m.name.to_owned(), wall_s: 61.3 * m.share, share_of_retrain: Some(m.share), threads: 1, train_passes: 12.0 * m.share })
@@ -187,6 +190,7 @@ fn build(before: Vec<u16>, after: Vec<u16>, forget: u16, learn: Option<u16>, nam
             verdict,
             oracle_agreement: Some(0.9834),
             calibration: Some(calibration()),
+            controls,
             audit_agreement: Some(agreement()),
             warnings: vec![],
         },
@@ -210,6 +214,7 @@ fn scores_of(model: &Made) -> Vec<Score> {
                 metric: figure.metric.to_owned(),
                 cut: figure.by_cut.then(|| (*cut).to_owned()),
                 value: defined(mean + gap),
+                reason: None,
                 unit: figure.unit.to_owned(),
                 better: figure.better,
                 oracle_mean: defined(mean),

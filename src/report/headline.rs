@@ -171,7 +171,8 @@ pub fn cell(score: Option<&Score>) -> String {
     };
     let value = match bare(score.value, &score.unit) {
         dash if dash == UNDEFINED => {
-            format!(r#"<span class="undefined" title="undefined">{UNDEFINED}</span>"#)
+            let why = score.reason.as_deref().map_or("undefined".into(), |why| format!("undefined: {}", escape(why)));
+            format!(r#"<span class="undefined" title="{why}">{UNDEFINED}</span>"#)
         }
         value => value,
     };

@@ -42,6 +42,9 @@ pub fn markdown(summary: &Summary) -> String {
     if let Some(agreement) = guide::agreement(summary) {
         out += &format!("\nOn average {agreement}.\n");
     }
+    if let Some(controls) = verdict::controls(&summary.scores.controls) {
+        out += &format!("\n{}\n", inline(&controls));
+    }
     if let Some(calibration) = &summary.scores.calibration {
         out += &format!("\n{}\n", inline(&verdict::calibration(calibration)));
     }

@@ -10,6 +10,7 @@
 //! | `headline`, `families`, `table`, `never_seen`, `heat`, `cost` | tables |
 //! | `depth`, `exhibits`, `curves`, `confusion`, `samples` | pictures |
 //! | `markdown`, `compare` | Markdown of one run, and of several |
+//! | `forgotten_samples` | Markdown of an audit where samples were forgotten |
 //! | `study` | the page of a study |
 //! | `models` | the models in order, with their line styles |
 //! | `text`, `svg`, `style.css` | figures and escaping, plots, looks |
@@ -21,6 +22,7 @@ mod curves;
 mod depth;
 mod exhibits;
 mod families;
+mod forgotten_samples;
 mod guide;
 mod headline;
 mod heat;
@@ -40,6 +42,7 @@ mod fixture;
 mod tests;
 
 pub use compare::compare;
+pub use forgotten_samples::forgotten_samples;
 pub use markdown::markdown;
 pub use study::study;
 

@@ -49,6 +49,7 @@ fn table(scores: &[Score], models: &Models, audit: &str) -> String {
             format!("<tr><th scope=\"row\">{}{at}<small>{}</small></th>{oracles}{cells}</tr>\n", breakable(metric), escape(&about))
         })
         .collect();
+    let reasons = reasons(scores.iter().filter(|s| s.audit == audit));
     let judged =
         |within| scores.iter().filter(|s| s.audit == audit && s.within == Some(within) && models.judged().any(|m| m.name == s.model)).count();
     let (inside, outside) = (judged(true), judged(false));
@@ -56,11 +57,32 @@ fn table(scores: &[Score], models: &Models, audit: &str) -> String {
     format!(
         "<details class=\"audit\"><summary><strong>{}</strong> <span class=\"tally\">{}{tally}</span></summary>\n\
          <div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Scores of the audit {}\"><table class=\"scores\"><thead><tr><th scope=\"col\">Figure</th>\
-         <th scope=\"col\">Oracles<small>mean ± sd</small></th>{headings}</tr></thead>\n<tbody>{rows}</tbody></table></div></details>\n",
+         <th scope=\"col\">Oracles<small>mean ± sd</small></th>{headings}</tr></thead>\n<tbody>{rows}</tbody></table></div>{reasons}</details>\n",
         escape(&humanise(audit)),
         count(figures.len(), "figure"),
         escape(audit)
     )
+}
+
+/// Why figures of `scores` are undefined, a line a reason with the figures that it holds for; nothing where none is known.
+fn reasons<'a>(scores: impl Iterator<Item = &'a Score>) -> String {
+    let mut found: Vec<(&str, Vec<&str>)> = Vec::new();
+    for score in scores {
+        let Some(why) = score.reason.as_deref() else { continue };
+        match found.iter_mut().find(|(reason, _)| *reason == why) {
+            Some((_, metrics)) if metrics.contains(&score.metric.as_str()) => {}
+            Some((_, metrics)) => metrics.push(&score.metric),
+            None => found.push((why, vec![&score.metric])),
+        }
+    }
+    if found.is_empty() {
+        return String::new();
+    }
+    let line = |(why, metrics): &(&str, Vec<&str>)| {
+        let metrics: Vec<String> = metrics.iter().map(|m| format!("<code>{}</code>", breakable(m))).collect();
+        format!("<li>{} – {}</li>", escape(why), metrics.join(", "))
+    };
+    format!("\n<p>Undefined:</p><ul class=\"plain\">{}</ul>", found.iter().map(line).collect::<String>())
 }
 
 fn oracle_cell(band: Option<&Score>) -> String {

@@ -315,6 +315,28 @@ fn control_that_passes_is_shouted_about() {
 }
 
 #[test]
+fn controls_are_named_with_what_they_did() {
+    let mut summary = fixture::swap();
+    let behaving = "3 of 3 held-out oracles are matched, as they must be; not matched, as must be: original, ";
+    assert!(html(&summary).contains(behaving) && markdown(&summary).contains(behaving), "{}", markdown(&summary));
+    summary.scores.controls.iter_mut().for_each(|c| c.behaves = Some(false));
+    assert!(markdown(&summary).contains("Controls – 0 of 3 held-out oracles are matched, as they must be; MATCHED, WHICH MUST NOT BE: original, "));
+    summary.scores.controls.iter_mut().for_each(|c| c.behaves = None);
+    assert!(!markdown(&summary).contains("Controls –"), "without verdicts they say nothing");
+}
+
+#[test]
+fn what_is_undefined_says_why() {
+    let mut summary = fixture::swap();
+    let score = &mut summary.scores.scores[0];
+    (score.value, score.gap, score.within, score.reason) = (None, None, None, Some("200 images & no more".to_owned()));
+    let metric = score.metric.replace('_', "_<wbr>");
+    let page = html(&summary);
+    assert!(page.contains(&format!("<li>200 images &amp; no more – <code>{metric}</code></li>")), "beneath the table");
+    assert!(page.contains("title=\"undefined: 200 images &amp; no more\""), "at the cell");
+}
+
+#[test]
 fn every_model_has_its_families_with_the_worst_figure() {
     let page = html(&fixture::swap());
     let table = page.split("id=\"families\"").nth(1).and_then(|p| p.split("</section>").next()).expect("there");

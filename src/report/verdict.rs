@@ -4,7 +4,7 @@ use super::families;
 use super::headline::share_of;
 use super::models::{Model, Models};
 use super::text::{count, escape, figure, share, significant, spread};
-use crate::summary::{Calibration, ModelKind, Score, Summary, Verdict};
+use crate::summary::{Calibration, Control, ModelKind, Score, Summary, Verdict};
 
 /// Failing figures on a card; the rest are counted.
 const SHOWN: usize = 3;
@@ -173,6 +173,21 @@ pub fn calibration(c: &Calibration) -> String {
     )
 }
 
+/// Whether the models whose verdict is known before they are judged got it, as plain text; nothing without verdicts.
+pub fn controls(controls: &[Control]) -> Option<String> {
+    let judged = |wanted: bool| controls.iter().filter(move |c| c.must_match == wanted && c.behaves.is_some());
+    let (held_out, behaving) = (judged(true).count(), judged(true).filter(|c| c.behaves == Some(true)).count());
+    let list = |behaves| judged(false).filter(|c| c.behaves == Some(behaves)).map(|c| c.model.as_str()).collect::<Vec<_>>().join(", ");
+    let (failing, passing) = (list(true), list(false));
+    let parts = [
+        (held_out > 0).then(|| format!("{behaving} of {held_out} held-out oracles are matched, as they must be")),
+        (!failing.is_empty()).then(|| format!("not matched, as must be: {failing}")),
+        (!passing.is_empty()).then(|| format!("MATCHED, WHICH MUST NOT BE: {passing}")),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| format!("Controls – {}.", parts.join("; ")))
+}
+
 /// The original should fail and each oracle, judged by the others, should pass: whether they do says how far the audits can be trusted.
 fn references(summary: &Summary, models: &Models) -> String {
     let mut lines = Vec::new();
@@ -200,6 +215,7 @@ fn references(summary: &Summary, models: &Models) -> String {
             oracles.len()
         ));
     }
+    lines.extend(controls(&summary.scores.controls).map(|line| format!("<li>{}</li>", escape(&line))));
     lines.extend(summary.scores.calibration.as_ref().map(|c| format!("<li>{}</li>", escape(&calibration(c)))));
     if lines.is_empty() {
         String::new()

@@ -177,7 +177,8 @@ mod tests {
 
     #[test]
     fn of_a_worked_case() {
-        // x = ±1 separates the sides: b = 0 by symmetry and w is the root of w = N·C·σ(−w) = 4/(1 + eʷ), 1.0425969140 (scipy's brentq).
+        // x = ±1 separates the sides: b = 0 by symmetry and w is the root of w = N·C·σ(−w) = 4/(1 + eʷ), 1.0425969140 (SciPy's brentq:
+        // tests/golden/distributions.py).
         let rows: [&[f64]; 4] = [&[1.0], &[1.0], &[-1.0], &[-1.0]];
         let fit = Logistic::fit(&rows, &[true, true, false, false]).expect("fits");
         let w = fit.w[0];

@@ -4,7 +4,7 @@
 //! change the curve (Fawcett, Pattern Recognition Letters 27, 2006, algorithm 1).
 
 /// The 97.5 % point of the normal distribution.
-const Z95: f64 = 1.959_963_984_540_054;
+pub const Z95: f64 = 1.959_963_984_540_054;
 
 /// A ROC curve.
 #[derive(Debug, Clone, PartialEq)]

@@ -18,6 +18,9 @@ pub struct Score {
     pub cut: Option<String>,
     /// The value; null where it is undefined (an empty group), never a made-up number.
     pub value: Option<f64>,
+    /// Why it is undefined; absent where it is defined, or nothing more is known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
     /// `fraction`, `nats`, `bits`, …
     pub unit: String,
     /// Which way is better.
@@ -128,6 +131,35 @@ pub struct Calibration {
     pub draws: usize,
     /// Correlations between a drawn model's figures; the limits are the largest over them.
     pub correlations: Vec<f64>,
+}
+
+/// A model whose verdict is known before it is judged, and whether it got that one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Control {
+    /// Name of the model.
+    pub model: String,
+    /// Why its verdict is known.
+    pub what: ControlKind,
+    /// Whether it must be `matched`; else it must not.
+    pub must_match: bool,
+    /// What it was judged.
+    pub verdict: String,
+    /// Whether that is as it must be; null without a verdict.
+    pub behaves: Option<bool>,
+}
+
+/// Why a model's verdict is known before it is judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ControlKind {
+    /// An exactly retrained model, judged by the other oracles.
+    HeldOutOracle,
+    /// It was trained on the old class.
+    Original,
+    /// It only hides the old class.
+    Hiding,
+    /// It was never trained.
+    Untrained,
 }
 
 /// Which audits say the same: rank correlations over the models.

@@ -5,7 +5,7 @@ use rand::seq::SliceRandom;
 use crate::audit::Measured;
 use crate::rng;
 use crate::stats::logistic;
-use crate::stats::roc::{Auc, Roc};
+use crate::stats::roc::{Auc, Roc, Z95};
 use crate::summary::{Axis, Content, Exhibit};
 
 /// Parts of cross-fitting.
@@ -126,15 +126,34 @@ pub fn cross_fitted(rows: &[Vec<f64>], positive: &[bool], parts: &[usize]) -> Ou
     Outcome::Done(Attack { balanced_accuracy, auc: Auc { value: sum / pairs, se: variance.map(|v| v.sqrt() / pairs) }, roc })
 }
 
-/// `NAMEauc`, `NAMEauc_se`, and `NAMEtpr_at_1pct_fpr`, `NAMEtpr_at_01pct_fpr` with the ends of their 95 % intervals (`_low`, `_high`). Intervals and
-/// standard errors are shown, not judged; so are true-positive rates at levels that allow fewer than ten false positives.
+/// `NAMEauc` with its standard error `_se` and the ends of the 95 % interval (`_low`, `_high`: 1.96 standard errors to either side, within 0 and 1), and
+/// `NAMEtpr_at_1pct_fpr`, `NAMEtpr_at_01pct_fpr` with the ends of their 95 % Wilson intervals. Intervals and standard errors are shown, not
+/// judged; so are true-positive rates at levels that allow fewer than ten false positives. At levels that allow less than one they are undefined, and
+/// say so.
 pub fn figures(name: &str, outcome: &Outcome, non_members: usize) -> Vec<Measured> {
+    let auc = |suffix: &str, value| {
+        let why = "too few samples, or oracles, for this attack";
+        Measured::new(format!("{name}auc{suffix}"), value, "fraction", AUC_TOLERANCE).undefined_because(|| why.into())
+    };
+    let end = |side: f64| outcome.value(|a| Some((a.auc.value + side * Z95 * a.auc.se?).clamp(0.0, 1.0)));
     let mut out = vec![
-        Measured::new(format!("{name}auc"), outcome.auc(), "fraction", AUC_TOLERANCE),
-        Measured::new(format!("{name}auc_se"), outcome.value(|a| a.auc.se), "fraction", AUC_TOLERANCE).descriptive(),
+        auc("", outcome.auc()),
+        auc("_se", outcome.value(|a| a.auc.se)).descriptive(),
+        auc("_low", end(-1.0)).descriptive(),
+        auc("_high", end(1.0)).descriptive(),
     ];
     for (level, percent) in LEVELS {
-        let figure = |suffix: &str, value| Measured::new(format!("{name}tpr_at_{percent}_fpr{suffix}"), value, "fraction", TPR_TOLERANCE);
+        let figure = |suffix: &str, value| {
+            let why = || match outcome {
+                Outcome::Undefined => "too few samples, or oracles, for this attack".into(),
+                _ => format!(
+                    "a false-positive rate of {} % takes {} unseen samples to be told from 0, here are {non_members}",
+                    100.0 * level,
+                    1.0 / level
+                ),
+            };
+            Measured::new(format!("{name}tpr_at_{percent}_fpr{suffix}"), value, "fraction", TPR_TOLERANCE).undefined_because(why)
+        };
         let rate = figure("", outcome.value(|a| Some(a.roc.tpr_at(level)?.value)));
         let judged = level * non_members as f64 >= JUDGED_FALSE_POSITIVES - 1e-9;
         out.push(if judged { rate } else { rate.descriptive() });
@@ -178,6 +197,39 @@ mod tests {
     fn noise(n: usize, shift: f64, index: u64) -> Vec<Vec<f64>> {
         let mut rng = rng::stream(11, "test", index);
         (0..n).map(|_| vec![rng.random_range(-1.0..1.0) + shift, rng.random_range(-1.0..1.0)]).collect()
+    }
+
+    #[test]
+    fn a_level_that_cannot_be_told_from_zero_is_undefined_and_says_so() {
+        let scores = |n: usize, lead: f64| (0..n).map(|i| i as f64 + lead).collect::<Vec<f64>>();
+        // 1 of n at 0.1 % takes n = 1000.
+        for (unseen, defined) in [(300, false), (999, false), (1000, true)] {
+            let outcome = threshold(&scores(400, 0.5), &scores(unseen, 0.0));
+            for f in figures("x_", &outcome, unseen).iter().filter(|f| f.metric.starts_with("x_tpr_at_01pct_fpr")) {
+                assert_eq!((f.value.is_some(), f.reason.is_none(), f.diverged), (defined, defined, false), "{unseen}: {f:?}");
+                assert!(
+                    defined || f.reason.as_ref().is_some_and(|r| r.contains("takes 1000 unseen") && r.contains(&format!("here are {unseen}"))),
+                    "{f:?}"
+                );
+            }
+        }
+        let none = figures("", &Outcome::Undefined, 2000);
+        assert!(none.iter().all(|f| f.value.is_none() && f.reason.as_ref().is_some_and(|r| r.contains("too few"))), "{none:?}");
+        assert!(figures("", &Outcome::Diverged, 2000).iter().all(|f| f.diverged && f.reason.is_none()));
+    }
+
+    #[test]
+    fn the_area_has_an_interval() {
+        // Members 1 and 3, others 0 and 2: placements .5 and 1, 1 and .5; area .75, variance .125/2 + .125/2, se .35355.
+        let found = figures("", &threshold(&[1.0, 3.0], &[0.0, 2.0]), 2);
+        let value = |metric: &str| found.iter().find(|f| f.metric == metric).and_then(|f| f.value).expect("defined");
+        assert!((value("auc") - 0.75).abs() < 1e-12 && (value("auc_se") - 0.125f64.sqrt()).abs() < 1e-12);
+        assert!((value("auc_low") - (0.75 - 1.959_963_985 * 0.125f64.sqrt())).abs() < 1e-9);
+        assert_eq!(value("auc_high"), 1.0, "1.44 is no area");
+        assert!(
+            found.iter().filter(|f| f.metric != "auc" && f.metric != "tpr_at_1pct_fpr").all(|f| f.tolerance.is_none()),
+            "only the area is judged"
+        );
     }
 
     #[test]

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::signals::{LABEL_FREE, LABELLED};
-use super::{all_attacks, attack};
-use crate::audit::Findings;
+use super::signals::{LABEL_FREE, LABELLED, confidence_in};
+use super::{all_attacks, attack, finite};
+use crate::audit::{Findings, Measured, lira, rmia};
 use crate::error::{Error, Result};
 use crate::stats::Logits;
 
@@ -63,6 +63,47 @@ pub fn sample_unlearning(forget: Answers<'_>, unseen: Answers<'_>, seed: u64) ->
     Ok(Findings { figures, exhibits: exhibit.into_iter().collect() })
 }
 
+/// The attacks that models which never saw the samples to forget calibrate sample by sample, offline LiRA and RMIA, on (forget, unseen) samples of the model
+/// under attack, with `references` the same of at least two such models: `lira_*` and `rmia_*`, each what [`attack::figures`] says. Unlike
+/// [`crate::audit`]'s of a class they read the true class's confidence and probability, as the papers do: these classes have slots. Unseen samples are RMIA's
+/// population. References that diverged don't count.
+///
+/// # Errors
+/// As [`sample_unlearning`], for the references too; a reference with other samples or slots.
+pub fn calibrated(mine: (Answers<'_>, Answers<'_>), references: &[(Answers<'_>, Answers<'_>)]) -> Result<Findings> {
+    for (forget, unseen) in std::iter::once(&mine).chain(references) {
+        check(forget, unseen)?;
+        if forget.slots != mine.0.slots || unseen.slots != mine.1.slots || forget.logits.slots != mine.0.logits.slots {
+            let what = "a reference's samples or slots are not the model's";
+            return Err(Error::input("sample unlearning", what, "give all models' answers on the same samples, in the same order"));
+        }
+    }
+    let members = mine.0.logits.len();
+    let confidence = |(forget, unseen): &(Answers<'_>, Answers<'_>)| -> Vec<f64> {
+        [forget, unseen].iter().flat_map(|a| a.logits.rows().zip(a.slots).map(|(z, y)| confidence_in(z, *y))).collect()
+    };
+    let own = confidence(&mine);
+    let theirs: Vec<Vec<f64>> = references.iter().map(confidence).filter(|t| finite(t)).collect();
+    let by_ratio = match lira::scores(&own, &theirs) {
+        Some(scores) => attack::threshold(&scores[..members], &scores[members..]),
+        None => attack::Outcome::Undefined,
+    };
+    let probability = |c: &Vec<f64>| -> Vec<f64> { c.iter().map(|c| 1.0 / (1.0 + (-c).exp())).collect() };
+    let by_rank = if theirs.len() < 2 {
+        attack::Outcome::Undefined
+    } else {
+        rmia::attack(&probability(&own), &theirs.iter().map(probability).collect::<Vec<_>>(), members)
+    };
+    let (mut figures, mut exhibits) = (Vec::new(), Vec::new());
+    for (name, title, outcome) in [("lira_", "Likelihood-ratio attack (LiRA)", &by_ratio), ("rmia_", "Robust membership attack (RMIA)", &by_rank)] {
+        figures.extend(attack::figures(name, outcome, mine.1.logits.len()).into_iter().map(Measured::showing_old_class));
+        let note = "Calibrated sample by sample by models that never saw the samples to forget. Members are these, non-members unseen samples of the \
+                    same classes.";
+        exhibits.extend(attack::exhibit("membership", &format!("{title} on unlearned samples: ROC"), note, outcome));
+    }
+    Ok(Findings { figures, exhibits })
+}
+
 fn check(forget: &Answers<'_>, unseen: &Answers<'_>) -> Result<()> {
     let wrong = |what: String, remedy: &str| Err(Error::input("sample unlearning", what, remedy));
     for (name, side) in [("forget", forget), ("unseen", unseen)] {
@@ -107,6 +148,16 @@ mod tests {
         (Logits { values, slots: 3 }, slots)
     }
 
+    /// Logits and slots.
+    type Answered = (Logits, Vec<usize>);
+
+    /// Of the samples to forget and of the unseen ones.
+    type Sides = (Answered, Answered);
+
+    fn lent((forget, unseen): &Sides) -> (Answers<'_>, Answers<'_>) {
+        (Answers { logits: &forget.0, slots: &forget.1 }, Answers { logits: &unseen.0, slots: &unseen.1 })
+    }
+
     fn value(found: &Findings, metric: &str) -> Option<f64> {
         found.figures.iter().find(|f| f.metric == metric).expect("measured").value
     }
@@ -123,6 +174,11 @@ mod tests {
         }
         assert!(value(&found, "correctness_auc").is_some_and(|v| v > 0.7));
         assert!(value(&found, "logistic_tpr_at_1pct_fpr").is_some_and(|v| v > 0.05));
+        // Every signal has its rates and intervals, and none of them is judged.
+        assert!(value(&found, "loss_tpr_at_1pct_fpr").is_some_and(|v| v > 0.05) && value(&found, "margin_tpr_at_1pct_fpr_high").is_some());
+        assert!(value(&found, "loss_auc_low") < value(&found, "loss_auc") && value(&found, "loss_auc") < value(&found, "loss_auc_high"));
+        let judged: Vec<&str> = found.figures.iter().filter(|f| f.tolerance.is_some()).map(|f| f.metric.as_str()).collect();
+        assert_eq!(judged, ["loss_auc", "modified_entropy_auc", "energy_auc", "logistic_auc"]);
         assert_eq!(value(&found, "logistic_tpr_at_01pct_fpr"), None, "300 unseen samples do not resolve 0.1 %");
         assert_eq!(found.exhibits.len(), 1);
         let same = attacked(&answers(300, 0.5, 0), &answers(300, 0.5, 1)).expect("sound");
@@ -143,6 +199,30 @@ mod tests {
             assert_eq!(value(&found, metric), Some(1.0), "{metric}");
         }
         assert!(value(&found, "entropy_auc").is_some_and(|v| (v - 0.5).abs() < 0.15));
+    }
+
+    #[test]
+    fn references_find_what_a_threshold_does_not() {
+        // Difficulty spreads far wider than membership adds; the references show the difficulty of every sample.
+        let side = |n: usize, gain: f32, noise: f32| {
+            let logits =
+                Logits { values: (0..n).flat_map(|i| [(i * 37 % 100) as f32 / 10.0 - 3.0 + gain + noise * (i % 3) as f32, 0.0]).collect(), slots: 2 };
+            (logits, vec![0; n])
+        };
+        let model = (side(100, 0.5, 0.0), side(100, 0.0, 0.0));
+        let references: Vec<_> = [-0.02f32, 0.03, 0.01].iter().map(|e| (side(100, 0.0, *e), side(100, 0.0, *e))).collect();
+        let of = |m: &Sides, references: &[Sides]| calibrated(lent(m), &references.iter().map(lent).collect::<Vec<_>>());
+        let found = of(&model, &references).expect("sound");
+        assert!(value(&found, "lira_auc").is_some_and(|v| v > 0.99), "{:?}", value(&found, "lira_auc"));
+        assert!(value(&found, "rmia_auc").is_some_and(|v| v > 0.7), "{:?}", value(&found, "rmia_auc"));
+        let plain = attacked(&model.0, &model.1).expect("sound");
+        assert!(value(&plain, "loss_auc").is_some_and(|v| v < 0.6));
+        assert_eq!(found.exhibits.len(), 2);
+        // One is no scale.
+        let alone = of(&model, &references[..1]).expect("sound");
+        assert!(alone.figures.iter().all(|f| f.value.is_none() && f.reason.is_some()) && alone.exhibits.is_empty());
+        let error = of(&model, &[(side(99, 0.0, 0.0), side(100, 0.0, 0.0))]).expect_err("another number of samples");
+        assert!(error.to_string().contains("same samples"), "{error}");
     }
 
     #[test]

@@ -32,7 +32,8 @@ const STATISTICS: usize = 512;
 
 /// The model's stages get a new head, all zeros, for the classes after the swap and the old one, and are trained on k ∈ {1, 10, 100, all} old-class
 /// training images (all: those that read-outs are fitted on, at most 1,000) and as many draws from retain ∪ learn in every batch of 32, by Adam without
-/// augmentation: `head`, only the head on fixed features, 128 steps of rate 1e-2; `full`, all weights, 32 steps of rate 1e-3. Samples, their
+/// augmentation: `head`, only the head on fixed features, 128 steps of rate 1e-2; `full`, all weights, 32 steps of rate 1e-3. A step shows 16 images of
+/// the class, so that "all" is 512 at most in `full`, each once, whatever the class has; in `head` it is all of them, over again. Samples, their
 /// order and the start are the same for every model, the original included. Running statistics stay fixed: those of a batch that is half copies of one
 /// image are no test image's.
 ///

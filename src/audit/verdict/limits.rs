@@ -222,7 +222,7 @@ mod tests {
     fn drawn_t_follow_students_distribution() {
         let pivots = Pivots::draw(4, 50);
         for matrix in &pivots.by_correlation {
-            // P(|t₃| > 2) = .13933; figures of a draw are correlated, so a thousand draws count, not fifty thousand.
+            // P(|t₃| > 2) = .13933 (tests/golden/distributions.json); figures of a draw are correlated, so a thousand draws count, not fifty thousand.
             let beyond = matrix.iter().filter(|t| **t > 2.0).count() as f64 / matrix.len() as f64;
             assert!((beyond - 0.139_33).abs() < 0.03, "{beyond}");
         }
@@ -243,7 +243,7 @@ mod tests {
         let figure = |gap| Judged { family: Family::Output, gap, spread: 0.0, band: 1.0, tolerance: 1.0, oracles: 3 };
         let found = statistics(&[figure(0.5), figure(2.0), figure(40.0)])[&Family::Output];
         assert!((found.excess - 7.0 / 3.0).abs() < 1e-12);
-        // P(|t₂| > 7.6488) = .05/3: the unit is .76488, below three tolerances.
+        // P(|t₂| > 7.6488) = .05/3 (tests/golden/distributions.json): the unit is .76488, below three tolerances.
         assert!((found.farthest - 40.0 / 3.0).abs() < 1e-9, "{found:?}");
         assert_eq!(statistics(&[figure(f64::INFINITY)])[&Family::Output].farthest, f64::INFINITY);
     }

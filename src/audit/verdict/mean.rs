@@ -12,8 +12,8 @@ use crate::stats;
 use crate::summary::{Cost, Family, Score, Scores, Verdict};
 
 /// The mean of `runs` of one task, each from a seed of its own and judged by the same oracles; none without runs. Figures, bands, costs and
-/// limits are means; a figure is judged where every run judged it. What speaks of one run alone (oracles' agreement, calibration, agreement of
-/// audits) is left out; the warnings of each run are kept, with its name.
+/// limits are means; a figure is judged where every run judged it. What speaks of one run alone (oracles' agreement, calibration, controls, agreement
+/// of audits) is left out; the warnings of each run are kept, with its name.
 pub fn mean(runs: &[(&str, &Scores)]) -> Option<Scores> {
     let (_, first) = runs.first()?;
     let scores: Vec<Score> = first.scores.iter().map(|like| score(like, runs)).collect();
@@ -28,6 +28,7 @@ pub fn mean(runs: &[(&str, &Scores)]) -> Option<Scores> {
         verdict: first.verdict.iter().map(verdict).collect(),
         oracle_agreement: None,
         calibration: None,
+        controls: vec![],
         audit_agreement: None,
         warnings: runs.iter().flat_map(|(run, s)| s.warnings.iter().map(move |w| format!("{run}: {w}"))).collect(),
         scores,
@@ -125,6 +126,7 @@ mod tests {
             verdict,
             oracle_agreement: None,
             calibration,
+            controls: vec![],
             audit_agreement: None,
             warnings: vec!["beware".into()],
         }

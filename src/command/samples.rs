@@ -1,0 +1,122 @@
+//! `unlearn audit --forget-samples`: membership of single training samples that were to be forgotten.
+
+use std::path::Path;
+
+use unlearn::assess::{Finished, samples};
+use unlearn::config::Settings;
+use unlearn::context::{Context, Pipeline, Reporter};
+use unlearn::data::{Dataset, Samples, data_dir};
+use unlearn::error::{Error, Result};
+use unlearn::model::checkpoint;
+use unlearn::output::Output;
+use unlearn::summary::ModelKind;
+use unlearn::{device, files, report as page, rng};
+
+use super::audit::{free_name, numbers};
+use super::print_json;
+use crate::cli::AuditArgs;
+
+pub fn audit(args: &AuditArgs, listed: &Path, json: bool, output: &Output) -> Result<()> {
+    let device = device::open("cpu")?;
+    if let Some(out) = args.out.as_ref().filter(|o| o.exists()) {
+        return Err(Error::input(format!("--out {}", out.display()), "exists already; nothing in it was touched", "name a new directory"));
+    }
+    let files = args
+        .original
+        .iter()
+        .map(|p| (p, ModelKind::Original))
+        .chain(args.oracle.iter().map(|p| (p, ModelKind::Oracle)))
+        .chain(args.subjects.iter().map(|p| (p, ModelKind::Subject)));
+    let mut models: Vec<Finished> = Vec::new();
+    let (mut name_of_data, mut hashes) = (args.data.clone(), Vec::<String>::new());
+    for (path, kind) in files {
+        let at = path.display().to_string();
+        let (model, metadata, sha256) = checkpoint::load(path, &device)?;
+        name_of_data.get_or_insert_with(|| metadata.dataset.clone());
+        let map = metadata.classes()?;
+        if let Some(first) = models.first().filter(|m| m.map != map) {
+            let what = format!("its slots stand for {:?}, those of {} for {:?}", numbers(&map), first.name, numbers(&first.map));
+            return Err(Error::input(at, what, "where samples are forgotten, classes stay: give models of the same classes in the same order"));
+        }
+        if let Some(number) = hashes.iter().position(|h| *h == sha256) {
+            return Err(Error::input(at, format!("the same model as file number {} given", number + 1), "give every model once"));
+        }
+        hashes.push(sha256);
+        let name = free_name(path, |name| models.iter().any(|m| m.name == name));
+        models.push(Finished { name, kind, model, map, cost: None });
+    }
+    let dataset = Dataset::load(&name_of_data.unwrap_or_default(), &data_dir(args.data_dir.as_deref()))?;
+    let any = &models[0]; // clap asks for one file at least
+    if let Some(other) = models.iter().find(|m| m.model.spec().input != dataset.shape()) {
+        let what = format!("it takes images of {:?}, {} has {:?}", other.model.spec().input, dataset.name, dataset.shape());
+        return Err(Error::input(&other.name, what, "give the data it was trained on with --data"));
+    }
+    let forget = read(listed, &dataset)?;
+    if let Some(class) = (0..forget.len()).map(|i| forget.class(i)).find(|c| any.map.slot(*c).is_none()) {
+        let what = format!("a sample of class {}, which these models have no slot for", dataset.class_name(class));
+        return Err(Error::input(listed.display().to_string(), what, "list samples of the models' classes"));
+    }
+    if let Some(class) = (0..forget.len()).map(|i| forget.class(i)).find(|c| !dataset.test.labels.contains(c)) {
+        let what = format!("a sample of class {}, of which {} has no test images", dataset.class_name(class), dataset.name);
+        return Err(Error::input(listed.display().to_string(), what, "list samples of classes that unseen images exist of"));
+    }
+    let settings = Settings::default().training()?;
+    let context = |name: &str| Context {
+        model: name.to_string(),
+        seed: rng::derive_seed(0, name, 0),
+        device: device.clone(),
+        settings: settings.clone(),
+        pipeline: Pipeline::of(&dataset, false),
+        reporter: Reporter::new(output.clone()),
+        cost: Default::default(),
+    };
+    let found = samples::forgotten(&models, &forget, &dataset, context)?;
+    let text = page::forgotten_samples(&found);
+    if let Some(out) = &args.out {
+        std::fs::create_dir_all(out).map_err(Error::io(out))?;
+        let mut scores = serde_json::to_string_pretty(&found).map_err(|e| Error::failed("samples.json", e.to_string(), "report this as a bug"))?;
+        scores.push('\n');
+        files::write_bytes(&out.join("samples.json"), scores.as_bytes())?;
+        files::write_bytes(&out.join("samples.md"), text.as_bytes())?;
+    }
+    if json {
+        return print_json(&found, output);
+    }
+    output.result(&text);
+    if let Some(out) = &args.out {
+        output.result(&format!("Table: {0}/samples.md  Scores and curves: {0}/samples.json", out.display()));
+    }
+    Ok(())
+}
+
+/// The training samples of `dataset` whose numbers the file lists: one a line, from 0; empty lines and what follows a `#` are skipped.
+fn read(path: &Path, dataset: &Dataset) -> Result<Samples> {
+    let at = path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|e| match e.kind() {
+        std::io::ErrorKind::InvalidData => Error::input(&at, "no text", "list numbers of training samples, one a line"),
+        _ => Error::io(path)(e),
+    })?;
+    let count = dataset.train.len();
+    let mut numbers = Vec::new();
+    let mut seen = std::collections::HashSet::new();
+    for (line, text) in text.lines().enumerate() {
+        let text = text.split('#').next().unwrap_or_default().trim();
+        if text.is_empty() {
+            continue;
+        }
+        let bad = |what: String, remedy: &str| Error::input(format!("{at}, line {}", line + 1), what, remedy);
+        let number: usize = text.parse().map_err(|_| bad(format!("`{text}` is no number"), "list numbers of training samples, one a line"))?;
+        if number >= count {
+            let what = format!("sample {number}, and {} has {count} training samples", dataset.name);
+            return Err(bad(what, "count from 0; check that these are the numbers of this set"));
+        }
+        if !seen.insert(number) {
+            return Err(bad(format!("sample {number} again"), "list every sample once"));
+        }
+        numbers.push(number);
+    }
+    if numbers.is_empty() {
+        return Err(Error::input(at, "lists no sample", "list numbers of training samples, one a line"));
+    }
+    Ok(Samples::of_numbers(&dataset.train, numbers))
+}
