@@ -88,7 +88,7 @@ fn check(s: Sizes, tail: Tail, algorithm: Algorithm) {
     every_product(&s, |i, j, k| y[k].add(f64::from(x[i]) * f64::from(weights[j])));
     let tailed = tail.output(s.output);
     let dy = random(s.n * tailed.iter().product::<usize>(), "dy");
-    for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
+    for isa in Isa::available() {
         for order in [false, true] {
             let input = if order {
                 Images::new(Images::tensor(channels_last(&x, s.input), s.n, s.input))
