@@ -82,8 +82,10 @@ fn print_networks() -> anyhow::Result<f64> {
     Ok(least)
 }
 
-/// Rows of the table of convolutions.
-const KINDS: [(&str, fn(&Conv) -> bool); 4] = [
+/// A row of the table of convolutions, and which belong to it.
+type Kind = (&'static str, fn(&Conv) -> bool);
+
+const KINDS: [Kind; 4] = [
     ("1×1", |c| c.kernel == 1 && c.groups == 1),
     ("3×3 to 7×7", |c| c.kernel > 1 && c.groups == 1),
     ("3×3 and 5×5, in groups", |c| c.groups > 1 && c.groups < c.channels[0]),
