@@ -1,16 +1,29 @@
-//! `cargo bench --bench kernels`: convolutions of the sizes that our networks have, and of some that they do not, forward and backward,
-//! by our kernels and by burn's own operations.
+//! `cargo bench --bench kernels`: every kernel against burn's own operations: convolutions of the sizes that our networks have, and of some
+//! that they do not, forward and backward; normalisation, pools and cross-entropy with their gradients; steps of the optimisers.
 //!
-//! Throughput counts multiply-adds as "elements": half the floating-point operations.
+//! Throughput of convolutions counts multiply-adds as "elements", half the floating-point operations; that of the others the numbers
+//! that they are given.
 
 mod common;
 
 use std::hint::black_box;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use burn::nn::pool::{AdaptiveAvgPool2dConfig, MaxPool2dConfig};
+use burn::nn::{Linear, LinearConfig};
+use burn::optim::momentum::MomentumConfig;
+use burn::optim::{AdamConfig, AdamWConfig, GradientsParams, SgdConfig};
+use burn::tensor::activation::{log_softmax, relu};
+use burn::tensor::module::batch_norm_train;
+use burn::tensor::{Device, Tensor, TensorData};
 use common::conv::Conv;
 use criterion::{BatchSize, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
+use unlearn::context::OptimiserKind;
+use unlearn::kernels::cross_entropy::cross_entropy;
 use unlearn::kernels::memory::keep_freed;
+use unlearn::kernels::norm::{Parameters, Settings, norm_tail};
+use unlearn::kernels::pool::{global_average, max_pool};
+use unlearn::optimiser::Optimiser;
 
 // The program's own.
 #[global_allocator]
@@ -42,6 +55,17 @@ fn multiply_adds(conv: &Conv) -> u64 {
     (conv.batch * to * from / conv.groups * conv.kernel.pow(2) * output.pow(2)) as u64
 }
 
+/// A group of our kernel and burn's own, on `elements` numbers.
+fn both<T>(c: &mut Criterion, name: &str, elements: usize, mut run: impl FnMut(bool) -> T) {
+    let mut group = c.benchmark_group(name);
+    group.sample_size(10).sampling_mode(SamplingMode::Flat).warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(1));
+    group.throughput(Throughput::Elements(elements as u64));
+    for (name, ours) in [("ours", true), ("burn", false)] {
+        group.bench_function(name, |b| b.iter(|| black_box(run(ours))));
+    }
+    group.finish();
+}
+
 fn convolutions(c: &mut Criterion) {
     keep_freed(); // as the program does
     for (batch, channels, side, kernel, stride, groups) in CONVS {
@@ -62,5 +86,92 @@ fn convolutions(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, convolutions);
+/// Images N×C×H×W that want their gradient, in each side's own layout: burn's with channels first, ours last.
+fn images(shape: [usize; 4]) -> [Tensor<4>; 2] {
+    let conv = Conv { batch: shape[0], channels: [shape[1]; 2], side: shape[2], kernel: 1, stride: 1, groups: 1 };
+    [false, true].map(|last| conv.images(last))
+}
+
+/// Batch normalisation with the batch's statistics and ReLU, pools; forward and backward, as training runs them.
+fn norms_and_pools(c: &mut Criterion) {
+    let shape @ [n, channels, side, _] = [128, 16, 32, 32];
+    let elements = n * channels * side * side;
+    let x = images(shape);
+    let row = |value: f32| Tensor::<1>::full([channels], value, &Device::flex().autodiff());
+    let parameters = Parameters { gamma: row(1.0).require_grad(), beta: row(0.0).require_grad(), mean: row(0.0), variance: row(1.0) };
+    both(c, "normalisation and ReLU 128x16x32x32", elements, |ours| {
+        let (x, p) = (x[usize::from(ours)].clone(), parameters.clone());
+        let y = if ours {
+            norm_tail(x, p, None, Settings { batch_statistics: true, epsilon: 1e-5, add: false, relu: true }).images
+        } else {
+            relu(batch_norm_train(x, p.gamma, p.beta, 1e-5).output)
+        };
+        y.sum().backward()
+    });
+    let max = MaxPool2dConfig::new([2, 2]).with_strides([2, 2]).init();
+    both(c, "2x2 maximum 128x16x32x32", elements, |ours| {
+        let x = x[usize::from(ours)].clone();
+        if ours { max_pool(x) } else { max.forward(x) }.sum().backward()
+    });
+    let average = AdaptiveAvgPool2dConfig::new([1, 1]).init();
+    let small = images([128, 64, 8, 8]);
+    both(c, "global average 128x64x8x8", 128 * 64 * 8 * 8, |ours| {
+        let x = small[usize::from(ours)].clone();
+        if ours { global_average(x) } else { average.forward(x) }.sum().backward()
+    });
+}
+
+/// Cross-entropy with its gradient.
+fn losses(c: &mut Criterion) {
+    for [n, k] in [[256, 20], [128, 10]] {
+        let device = Device::flex().autodiff();
+        let logits = Tensor::<2>::from_data(TensorData::new(common::numbers(n * k, 0), [n, k]), &device).require_grad();
+        let hot = (0..n * k).map(|i| if i % k == i / k % k { 1.0 } else { 0.0 }).collect::<Vec<f32>>();
+        let targets = Tensor::<2>::from_data(TensorData::new(hot, [n, k]), &device);
+        let scale = 1.0 / n as f32;
+        both(c, &format!("cross-entropy {n}x{k}"), n * k, |ours| {
+            let (logits, targets) = (logits.clone(), targets.clone());
+            let loss = if ours { cross_entropy(logits, targets, scale) } else { (log_softmax(logits, 1) * targets).sum().mul_scalar(-scale) };
+            loss.backward()
+        });
+    }
+}
+
+/// Steps on the linear layer of `cnn-emnist`, gradients being there.
+fn optimisers(c: &mut Criterion) {
+    let device = Device::flex().autodiff();
+    let layer: Linear = LinearConfig::new(8192, 480).init(&device);
+    let x = Tensor::<2>::from_data(TensorData::new(common::numbers(2 * 8192, 0), [2, 8192]), &device);
+    let momentum = Some(MomentumConfig::new().with_momentum(0.9).with_dampening(0.0));
+    let kinds = [
+        ("Adam", OptimiserKind::Adam, AdamConfig::new().with_epsilon(1e-8).init()),
+        ("AdamW", OptimiserKind::AdamW, AdamWConfig::new().with_epsilon(1e-8).init()),
+        ("SGD", OptimiserKind::Sgd, SgdConfig::new().with_momentum(momentum).init()),
+    ];
+    for (name, kind, mut burns) in kinds {
+        let mut ours = Optimiser::new(kind, 0.0);
+        let mut group = c.benchmark_group(format!("{name} 8192x480"));
+        group.sample_size(10).sampling_mode(SamplingMode::Flat).warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(1));
+        group.throughput(Throughput::Elements(8192 * 480));
+        for (side, is_ours) in [("ours", true), ("burn", false)] {
+            let mut now = Some(layer.clone());
+            group.bench_function(side, |b| {
+                b.iter_custom(|steps| {
+                    let mut taken = Duration::ZERO;
+                    for _ in 0..steps {
+                        let before = now.take().expect("put back below");
+                        let grads = GradientsParams::from_grads(before.forward(x.clone()).sum().backward(), &before);
+                        let begin = Instant::now();
+                        now = Some(if is_ours { ours.step(1e-3, before, grads) } else { burns.step(1e-3, before, grads) });
+                        taken += begin.elapsed();
+                    }
+                    taken
+                });
+            });
+        }
+        group.finish();
+    }
+}
+
+criterion_group!(benches, convolutions, norms_and_pools, losses, optimisers);
 criterion_main!(benches);

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# Training curves on our kernels and on burn's own operations (docs/performance.md): docs/curves.sh DATA_DIR OUT
-# DATA_DIR holds mnist/. About a quarter of an hour on two cores.
+# Training curves on our kernels and on burn's own operations (docs/performance.md): docs/curves.sh DATA_DIR OUT [ARCH [LR]]
+# DATA_DIR holds mnist/. About a quarter of an hour on two cores for cnn-s.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-data=$1 out=$2
+data=$1 out=$2 arch=${3:-cnn-s} lr=${4:-5e-3}
 cargo build --release
 mkdir -p "$out"
 for seed in 0 1 2; do
     for kernels in ours burn; do
         [ "$kernels" = burn ] && export UNLEARN_KERNELS=burn || unset UNLEARN_KERNELS
-        target/release/unlearn train --data mnist --data-dir "$data" --arch cnn-s --epochs 3 --lr 5e-3 --schedule cosine --seed $seed --json --quiet \
+        target/release/unlearn train --data mnist --data-dir "$data" --arch "$arch" --epochs 3 --lr "$lr" --schedule cosine --seed $seed --json --quiet \
             --out "$out/$kernels-$seed.safetensors" >"$out/$kernels-$seed.json"
     done
 done

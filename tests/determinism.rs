@@ -3,10 +3,14 @@
 
 mod common;
 
+use burn::optim::GradientsParams;
+use burn::tensor::{Device, Tensor, TensorData};
 use common::{Bench, SWAP, blobs, context, map, without_cost};
-use unlearn::data::{Labelled, Samples};
+use rand::RngExt;
+use unlearn::context::{OptimiserKind, Schedule, TrainSettings};
+use unlearn::data::{Labelled, Samples, Slot};
 use unlearn::model::Classifier;
-use unlearn::train;
+use unlearn::{rng, train};
 
 /// Every checkpoint of a run (file name and bytes), and its scores without the cost.
 type Left = (Vec<(String, Vec<u8>)>, unlearn::summary::Scores);
@@ -63,6 +67,40 @@ fn convolutions() {
 #[test]
 fn residual_nets_and_running_statistics() {
     same_seed_same_bytes("--arch resnet20 --classes 0,2 --epochs 1 --oracles 2 --methods random-layers --set random-layers.epochs=1");
+}
+
+/// Every tensor's bits after two steps from the same weights on the same batch, on `threads` threads.
+fn after_two_steps(arch: &str, input: [usize; 3], batch: usize, threads: usize) -> Vec<(String, Vec<u32>)> {
+    let steps = || {
+        let mut rng = rng::stream(1, "determinism", 0);
+        let pixels: Vec<f32> = (0..batch * input.iter().product::<usize>()).map(|_| rng.random_range(0.0..1.0)).collect();
+        let [c, h, w] = input;
+        let images = Tensor::<4>::from_data(TensorData::new(pixels, [batch, c, h, w]), &Device::flex().autodiff());
+        let slots: Vec<Option<Slot>> = (0..batch).map(|i| Some(Slot(i % 10))).collect();
+        let (optimiser, schedule) = (OptimiserKind::Adam, Schedule::Constant);
+        let settings = TrainSettings { epochs: 1, batch, lr: 1e-3, optimiser, schedule, weight_decay: 0.0 };
+        let (mut optimiser, fresh) = (settings.optimiser(), Classifier::new(arch, input, 20, 1, &Device::flex()).unwrap());
+        let mut net = fresh.trainable(|_| true, false);
+        for _ in 0..2 {
+            let grads = GradientsParams::from_grads(train::cross_entropy(net.logits(images.clone()), &slots).backward(), &net);
+            net = optimiser.step(settings.lr, net, grads);
+        }
+        net.finished().tensors().into_iter().map(|t| (t.name, t.values.into_iter().map(f32::to_bits).collect())).collect()
+    };
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(steps)
+}
+
+/// At sizes where every kernel and matrix product shares its work out: small batches would be done by one thread.
+#[test]
+fn whole_networks_at_real_sizes() {
+    for (arch, input) in [("cnn-emnist", [1, 32, 32]), ("resnet20", [3, 32, 32])] {
+        let one = after_two_steps(arch, input, 64, 1);
+        for threads in [2, 3] {
+            for ((name, bits), (_, wanted)) in after_two_steps(arch, input, 64, threads).iter().zip(&one) {
+                assert!(bits == wanted, "{arch}: {name} has other bits on {threads} threads");
+            }
+        }
+    }
 }
 
 #[test]

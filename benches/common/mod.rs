@@ -6,15 +6,19 @@
 
 pub mod conv;
 
+use std::sync::Arc;
+
 use burn::nn::{Initializer, Linear, LinearConfig};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::seq::SliceRandom;
 use unlearn::cached::gather;
 use unlearn::context::{Context, OptimiserKind, Pipeline, Reporter, Schedule, TrainSettings};
-use unlearn::data::{ClassId, ClassMap, Labelled, Samples, Slot, embedded};
+use unlearn::data::augment::Augmentation;
+use unlearn::data::{Batches, ClassId, ClassMap, Dataset, Labelled, Normalisation, Part, Samples, Slot, embedded};
 use unlearn::error::Result;
 use unlearn::model::Classifier;
+use unlearn::optimiser::Optimiser;
 use unlearn::output::Output;
 use unlearn::summary::EpochRow;
 use unlearn::train::EpochMeter;
@@ -133,7 +137,7 @@ pub fn predictor(net: Classifier, load: &Load) -> Step {
 /// A network and its images through the whole loop of `train::fit`: input pipeline, steps, meter.
 pub struct Training {
     net: Option<Classifier>,
-    optimiser: unlearn::optimiser::Optimiser,
+    optimiser: Optimiser,
     data: Labelled,
     ctx: Context,
 }
@@ -141,7 +145,27 @@ pub struct Training {
 impl Training {
     /// `arch` on the ten digits of `mnist-mini`, as the program trains it.
     pub fn of_digits(arch: &str, batch: usize) -> Result<Self> {
-        let dataset = embedded::mnist_mini()?;
+        Self::new(arch, batch, &embedded::mnist_mini()?)
+    }
+
+    /// `load`'s network on made-up images, augmented as EMNIST's are.
+    pub fn made_up(load: &Load) -> Result<Self> {
+        let count = load.batch * load.pool;
+        let pixels = numbers(count * load.input.iter().product::<usize>(), 0).into_iter().map(|v| (v * 255.0) as u8).collect();
+        let labels = (0..count).map(|i| ClassId((i % load.slots) as u16)).collect();
+        let part = Arc::new(Part::new("made up", load.input, pixels, labels, load.slots)?);
+        let dataset = Dataset {
+            name: "made up".into(),
+            class_names: (0..load.slots).map(|k| k.to_string()).collect(),
+            train: part.clone(),
+            test: part,
+            augmentation: Augmentation::emnist(),
+            normalisation: Normalisation::none(),
+        };
+        Self::new(&load.arch, load.batch, &dataset)
+    }
+
+    fn new(arch: &str, batch: usize, dataset: &Dataset) -> Result<Self> {
         let map = ClassMap::new((0..dataset.class_names.len() as u16).map(ClassId).collect())?;
         let load = Load { arch: arch.into(), input: dataset.shape(), slots: map.len(), batch, pool: 0 };
         let settings = load.settings();
@@ -151,12 +175,29 @@ impl Training {
             model: arch.into(),
             seed: 0,
             device: Device::flex(),
-            pipeline: Pipeline::of(&dataset, true),
+            pipeline: Pipeline::of(dataset, true),
             reporter: Reporter::new(Output::new(true)),
             cost: Default::default(),
             settings,
         };
         Ok(Self { net, optimiser: ctx.settings.optimiser(), data, ctx })
+    }
+
+    /// The batches of epoch `epoch`.
+    pub fn batches(&self, epoch: usize) -> Batches<'_> {
+        self.ctx.training_batches(&self.data, self.ctx.settings.batch, epoch)
+    }
+
+    /// A step without the meter.
+    pub fn step(&mut self, images: Tensor<4>, slots: &[Option<Slot>]) {
+        step(&mut self.net, &mut self.optimiser, self.ctx.settings.lr, (images, slots));
+    }
+
+    /// Such steps on the batches of epoch `epoch`.
+    pub fn steps(&mut self, epoch: usize) {
+        for batch in self.ctx.training_batches(&self.data, self.ctx.settings.batch, epoch) {
+            step(&mut self.net, &mut self.optimiser, self.ctx.settings.lr, (batch.images, &batch.slots));
+        }
     }
 
     /// One epoch, `after` being called behind each step.
@@ -173,4 +214,10 @@ impl Training {
         }
         Ok(meter.row())
     }
+}
+
+fn step(net: &mut Option<Classifier>, optimiser: &mut Optimiser, lr: f64, (images, slots): (Tensor<4>, &[Option<Slot>])) {
+    let before = net.take().expect("put back below");
+    let grads = GradientsParams::from_grads(train::cross_entropy(before.logits(images), slots).backward(), &before);
+    *net = Some(optimiser.step(lr, before, grads));
 }

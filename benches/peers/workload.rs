@@ -1,8 +1,8 @@
 //! Our side of `benches/peers`: one workload of `workloads.json` in one process, its figures as one JSON line. `run` beside this file
 //! starts it in turn with `peer.py`, which holds the same for PyTorch.
 //!
-//! `growth` and `against-burn` are checks on their own: whether memory stays where it is in a long training, and whether our kernels are
-//! anywhere slower than burn's own operations.
+//! `growth`, `against-burn` and `pipeline` are checks on their own: whether memory stays where it is in a long training, whether our kernels
+//! are anywhere slower than burn's own operations, and what the input pipeline costs.
 #![allow(clippy::print_stdout)] // its output is what it is for
 
 mod against_burn;
@@ -10,6 +10,7 @@ mod against_burn;
 mod common;
 mod growth;
 mod others;
+mod pipeline;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -56,8 +57,12 @@ enum Command {
     },
     /// Writes a training workload's first weights to CHECKPOINT; prints the losses of the first steps from them.
     Parity { workload: String, checkpoint: PathBuf },
-    /// Prints how many times faster our kernels are than burn's own operations; fails where a network is slower.
-    AgainstBurn,
+    /// Prints how many times faster our kernels are than burn's own operations; fails where a network or a convolution is slower.
+    AgainstBurn {
+        /// Single convolutions alone.
+        #[arg(long)]
+        convolutions: bool,
+    },
     /// One turn of that: images a second of an architecture, by the operations that `UNLEARN_KERNELS` names.
     #[command(hide = true)]
     Speed {
@@ -65,6 +70,11 @@ enum Command {
         batch: usize,
         #[arg(long)]
         infer: bool,
+    },
+    /// Prints what assembling and augmenting batches costs a step of W1; fails if it is more than a tenth.
+    Pipeline {
+        #[arg(long, default_value_t = 2)]
+        threads: usize,
     },
     /// Trains a small network on real images for many steps; fails if memory grows.
     Growth {
@@ -114,9 +124,13 @@ fn main() -> anyhow::Result<ExitCode> {
             println!("{}", measure(&workload)?);
         }
         Command::Parity { workload, checkpoint } => println!("{}", parity(&workload, &checkpoint)?),
-        Command::AgainstBurn => return against_burn::check(),
+        Command::AgainstBurn { convolutions } => return against_burn::check(!convolutions),
         Command::Speed { arch, batch, infer } => println!("{}", against_burn::speed(&arch, batch, infer)?),
         Command::Growth { steps } => return growth::check(steps),
+        Command::Pipeline { threads } => {
+            rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
+            return pipeline::check();
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -55,6 +55,17 @@ impl Images {
         FlexTensor::new(Bytes::from_elems(floats), Layout::new(Shape::from(vec![n, c, h, w]), strides, 0), DType::F32)
     }
 
+    /// Every pixel a row of its channels.
+    ///
+    /// # Panics
+    /// Images that are not channels last.
+    pub fn pixels(&self) -> FlexTensor {
+        assert_eq!(self.order, Order::ChannelsLast);
+        let [h, w, c] = self.size();
+        let layout = Layout::new(Shape::from(vec![self.len() * h * w, c]), vec![c as isize, 1], self.tensor.layout().start_offset());
+        self.tensor.clone().with_layout(layout)
+    }
+
     /// Number of images.
     pub fn len(&self) -> usize {
         self.tensor.layout().shape()[0]

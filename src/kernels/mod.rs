@@ -12,6 +12,7 @@
 //! | `pool` | maximum and global average |
 //! | `cross_entropy` | the loss with its gradient |
 //! | `optimiser` | steps of Adam, AdamW and SGD, in place |
+//! | `tests/` | whole operations against burn's own and against finite differences |
 //!
 //! This is the only module with `unsafe`. Every kernel checks its bounds at its entry, in safe code, and each `unsafe` block says why it is sound.
 #![allow(unsafe_code)]
@@ -28,6 +29,8 @@ pub mod optimiser;
 mod padded;
 pub mod pool;
 pub mod simd;
+#[cfg(test)]
+mod tests;
 
 use std::sync::OnceLock;
 

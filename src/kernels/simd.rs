@@ -58,7 +58,7 @@ impl Isa {
     }
 
     /// Those that this machine has, fastest first.
-    fn available() -> impl Iterator<Item = Self> {
+    pub(crate) fn available() -> impl Iterator<Item = Self> {
         Self::ALL.into_iter().filter(|isa| isa.is_available())
     }
 
@@ -80,6 +80,10 @@ impl Isa {
     /// The one that `UNLEARN_ISA` names (see [`Isa::named`]; the program refuses wrong names before any work), else the fastest that this
     /// machine has; found once.
     pub fn current() -> Self {
+        #[cfg(test)]
+        if let Some(isa) = FORCED.get() {
+            return isa;
+        }
         static CURRENT: OnceLock<Isa> = OnceLock::new();
         *CURRENT.get_or_init(|| Self::named().ok().flatten().or_else(|| Self::available().next()).unwrap_or(Self::Portable))
     }
@@ -109,6 +113,28 @@ impl Isa {
             _ => {}
         }
         Simd::vectorize(Scalar256b, op)
+    }
+}
+
+#[cfg(test)]
+thread_local! {
+    /// What [`Isa::current`] gives on this thread instead. Kernels ask on the thread that calls them, and tell the threads that they use.
+    static FORCED: std::cell::Cell<Option<Isa>> = const { std::cell::Cell::new(None) };
+}
+
+#[cfg(test)]
+impl Isa {
+    /// Runs `work` with this one as the current one: how tests of whole operations try every instruction set.
+    pub fn forced<T>(self, work: impl FnOnce() -> T) -> T {
+        /// A failed case must not leave its instruction set to the next one.
+        struct Before(Option<Isa>);
+        impl Drop for Before {
+            fn drop(&mut self) {
+                FORCED.set(self.0);
+            }
+        }
+        let _before = Before(FORCED.replace(Some(self)));
+        work()
     }
 }
 

@@ -100,6 +100,7 @@ mod tests {
 
     use super::super::{Classifier, layers};
     use crate::data::Slot;
+    use crate::kernels::simd::Isa;
     use crate::model::arch::ARCHITECTURES;
     use crate::model::tensors::floats;
     use crate::train::cross_entropy;
@@ -158,6 +159,10 @@ mod tests {
     /// So a gradient beyond the bound is tried on other images; a wrong kernel is beyond it with all.
     #[test]
     fn every_architecture_and_its_gradients_are_burns() {
+        Isa::available().for_each(|isa| isa.forced(every_architecture));
+    }
+
+    fn every_architecture() {
         for entry in ARCHITECTURES {
             for (sides, frozen_statistics) in [([9, 11], true), ([9, 11], false), ([16, 16], true), ([16, 16], false)] {
                 let input = [3, entry.min_side.max(sides[0]), entry.min_side.max(sides[1])];
@@ -166,7 +171,12 @@ mod tests {
                 while tried.len() < 4 && tried.last().is_none_or(|(_, off)| *off > BOUND) {
                     tried.push(compare(&net, tried.len() as u64, input, frozen_statistics));
                 }
-                assert!(tried.last().is_some_and(|(_, off)| *off <= BOUND), "{} {input:?}, frozen {frozen_statistics}: {tried:?}", entry.name);
+                assert!(
+                    tried.last().is_some_and(|(_, off)| *off <= BOUND),
+                    "{} {input:?}, frozen {frozen_statistics}, {}: {tried:?}",
+                    entry.name,
+                    Isa::current().name()
+                );
             }
         }
     }
@@ -174,6 +184,10 @@ mod tests {
     /// The image's gradient must not be left out where nothing else trains: what is drawn out of a model comes by it.
     #[test]
     fn the_gradient_of_the_input_alone_is_burns() {
+        Isa::available().for_each(|isa| isa.forced(the_inputs_gradient));
+    }
+
+    fn the_inputs_gradient() {
         let device = Device::flex();
         for entry in ARCHITECTURES {
             let input = [3, entry.min_side.max(9), entry.min_side.max(11)];

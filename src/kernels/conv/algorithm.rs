@@ -54,7 +54,7 @@ impl Pass {
         }
         let runs = Runs::forward(sizes, padded);
         let place = |channel, run, t| runs.weight(sizes, channel, run, t);
-        let product = Product::new(isa, (runs.offsets.clone(), runs.len), sizes.channels(), weights, Some(bias), place);
+        let product = Product::new(isa, (runs.offsets.clone(), runs.len), sizes.channels(), weights, Some(bias), place).alone(sizes.n == 1);
         Self { kernels: Kernels::Direct(product), pixels: forward_pixels(sizes, padded, images, 1) }
     }
 
@@ -70,7 +70,7 @@ impl Pass {
         let pass = |phase| {
             let runs = Runs::backward(sizes, output, phase);
             let place = |channel, run, t| runs.transposed_weight(sizes, channel, run, t);
-            let product = Product::new(isa, (runs.offsets.clone(), runs.len), sizes.channels_back(), weights, None, place);
+            let product = Product::new(isa, (runs.offsets.clone(), runs.len), sizes.channels_back(), weights, None, place).alone(sizes.n == 1);
             Self { kernels: Kernels::Direct(product), pixels: backward_pixels(sizes, output, phase, images, 1) }
         };
         phases.map(pass).collect()

@@ -9,6 +9,7 @@
 //! | `weight_gradient` | the weight gradient |
 //! | `winograd` | all three by tiles, with fewer multiplications, where the sizes suit |
 //! | `algorithm` | which of the two ways |
+//! | `pointwise` | 1×1 over few pixels, by burn's matrix product |
 //! | `tail` | ReLU and maximum |
 //! | `group` | which images a task computes at a time |
 //! | `forward`, `backward` | whole passes |
@@ -21,6 +22,7 @@ mod forward;
 mod geometry;
 mod group;
 mod normalised;
+mod pointwise;
 mod product;
 mod runs;
 mod tail;
@@ -87,6 +89,10 @@ fn run(x: FlexTensor, weights: FlexTensor, bias: FlexTensor, geometry: Geometry,
     let sizes = Sizes::new(dims(&x), dims(&weights), geometry);
     let x = Images::new(x);
     let (weights, bias) = (weights.to_contiguous(), bias.to_contiguous());
+    if pointwise::suits(&sizes, &x, tail) {
+        let out = pointwise::forward(&sizes, &x, &weights, &bias, tail);
+        return Forward { sizes, x, weights, out, places: None };
+    }
     let behind = Behind { algorithm: Algorithm::of(&sizes), tail, add: None, places: keep_places, moments: false };
     let made = forward::forward(Isa::current(), &sizes, &x, floats(&weights), floats(&bias), behind);
     Forward { out: Images::tensor(made.floats, sizes.n, tail.output(sizes.output)), places: made.places, sizes, x, weights }

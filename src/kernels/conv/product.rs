@@ -35,9 +35,18 @@ pub struct Pixels {
 impl Pixels {
     /// Of `images` images whose inputs and outputs are `step` floats apart, given the first one's.
     pub fn new(first: Vec<Pixel>, images: usize, step: [usize; 2]) -> Self {
-        let reach = [first.iter().map(|p| p.input).max().unwrap_or(0), first.iter().map(|p| p.output).max().unwrap_or(0)];
-        let at = |image: usize| first.iter().map(move |p| Pixel { input: p.input + image * step[0], output: p.output + image * step[1] });
-        Self { all: (0..images).flat_map(at).collect(), per_image: first.len(), step, reach }
+        let reach = first.iter().fold([0, 0], |[input, output], p| [p.input.max(input), p.output.max(output)]);
+        let per_image = first.len();
+        let mut all = first;
+        // In one allocation, by a loop of known length: for a small image this is most of what a convolution does.
+        all.reserve_exact(per_image * images.saturating_sub(1));
+        for image in 1..images {
+            for i in 0..per_image {
+                let p = all[i];
+                all.push(Pixel { input: p.input + image * step[0], output: p.output + image * step[1] });
+            }
+        }
+        Self { all, per_image, step, reach }
     }
 
     /// Those of the first `images` images, and the last input and output among them.
@@ -60,6 +69,8 @@ pub struct Product {
     lanes: usize,
     /// Vectors of weights meet vectors of inputs, channel by channel.
     depthwise: bool,
+    /// There is one image: threads share out its pixels or its channels.
+    alone: bool,
     /// Floats after a pixel's first that its runs and its output channels reach.
     reach: [usize; 2],
 }
@@ -85,11 +96,12 @@ impl Product {
             if let Some(bias) = bias {
                 first[..block.channels].copy_from_slice(&bias[block.channel..][..block.channels]);
             }
-            let mut rows = rows.chunks_exact_mut(block.vectors * lanes);
-            for run in 0..runs.len() {
-                for (t, row) in (0..len).zip(&mut rows) {
+            // Channel by channel, not row by row: the kernel elements of a pair of channels lie side by side.
+            for channel in 0..seen.input {
+                for (run, t) in (0..runs.len()).flat_map(|run| (channel..len).step_by(seen.input).map(move |t| (run, t))) {
                     let (at, step) = place(block.channel, run, t);
-                    row[..block.channels].iter_mut().zip(from[at..].iter().step_by(step)).for_each(|(to, w)| *to = *w);
+                    let row = &mut rows[(run * len + t) * block.vectors * lanes..][..block.channels];
+                    row.iter_mut().zip(from[at..].iter().step_by(step)).for_each(|(to, w)| *to = *w);
                 }
             }
         };
@@ -104,7 +116,12 @@ impl Product {
         // A depthwise run is a float of every channel of the block.
         let block_end = blocks.iter().map(|b| b.input + if depthwise { b.channels - 1 } else { 0 }).max().unwrap_or(0);
         let reach = [run_end + block_end, seen.groups * seen.output];
-        Self { runs, len, blocks, packed, lanes, depthwise, reach }
+        Self { runs, len, blocks, packed, lanes, depthwise, alone: false, reach }
+    }
+
+    /// The same for a batch of one image, if so.
+    pub fn alone(self, alone: bool) -> Self {
+        Self { alone, ..self }
     }
 
     /// Writes `out[pixel.output + channel]` for every pixel of the first `images` images and every output channel.
@@ -114,7 +131,7 @@ impl Product {
     pub fn apply(&self, isa: Isa, x: &[f32], pixels: (&Pixels, usize), finish: Finish, out: &mut [MaybeUninit<f32>]) {
         let pixels = self.checked(isa, x.len(), pixels, out.len());
         assert!(finish.add.is_none_or(|add| add.len() == out.len()), "what is added has the output's length");
-        isa.dispatch(Apply { product: self, x, pixels, relu: finish.relu, add: finish.add.map(<[f32]>::as_ptr), out: out.as_mut_ptr().cast() });
+        self.run(isa, x, pixels, finish.relu, Shared { add: finish.add.map(<[f32]>::as_ptr), out: out.as_mut_ptr().cast() });
     }
 
     /// Adds to `out[pixel.output + channel]` instead.
@@ -124,7 +141,20 @@ impl Product {
     pub fn accumulate(&self, isa: Isa, x: &[f32], pixels: (&Pixels, usize), out: &mut [f32]) {
         let pixels = self.checked(isa, x.len(), pixels, out.len());
         let out = out.as_mut_ptr();
-        isa.dispatch(Apply { product: self, x, pixels, relu: false, add: Some(out.cast_const()), out });
+        self.run(isa, x, pixels, false, Shared { add: Some(out.cast_const()), out });
+    }
+
+    /// Every pixel by every block; by several threads where the image is alone. A sum is one thread's, so that makes no difference to it.
+    fn run(&self, isa: Isa, x: &[f32], pixels: &[Pixel], relu: bool, shared: Shared) {
+        let tasks = if self.alone && pixels.len() * self.packed.len() >= SHARED_OUT { rayon::current_num_threads() } else { 1 };
+        let apply = |pixels, blocks| isa.dispatch(Apply { product: self, x, pixels, blocks, relu, shared });
+        if tasks == 1 {
+            apply(pixels, &self.blocks);
+        } else if self.blocks.len() >= tasks {
+            self.blocks.par_chunks(self.blocks.len().div_ceil(tasks)).for_each(|blocks| apply(pixels, blocks));
+        } else {
+            pixels.par_chunks(pixels.len().div_ceil(tasks).next_multiple_of(STRIP / 2)).for_each(|pixels| apply(pixels, &self.blocks));
+        }
     }
 
     /// The pixels of the first `images` images, whose runs and channels lie inside of inputs and outputs of these lengths.
@@ -145,18 +175,34 @@ pub struct Finish<'a> {
     pub relu: bool,
 }
 
+/// Multiply-adds from which one image is worth several threads.
+const SHARED_OUT: usize = 1 << 21;
+
 /// Pixels whose runs stay in the first-level cache while every block of output channels goes over them.
 const STRIP: usize = 48;
+
+/// What all tasks of a pass read and write.
+#[derive(Debug, Clone, Copy)]
+struct Shared {
+    /// As long as the output, or the output itself.
+    add: Option<*const f32>,
+    /// The caller's output, exclusively the pass's until it returns.
+    out: *mut f32,
+}
+
+// SAFETY: tasks have other pixels or other blocks of channels than each other, so no float is written, or read at `add` where that is the
+// output itself, by two of them; the pass outlives them all.
+unsafe impl Send for Shared {}
+// SAFETY: as above.
+unsafe impl Sync for Shared {}
 
 struct Apply<'a> {
     product: &'a Product,
     x: &'a [f32],
     pixels: &'a [Pixel],
+    blocks: &'a [Block],
     relu: bool,
-    /// As long as the output, or the output itself.
-    add: Option<*const f32>,
-    /// The caller's output, exclusively ours until `apply` returns.
-    out: *mut f32,
+    shared: Shared,
 }
 
 impl WithSimd for Apply<'_> {
@@ -165,7 +211,7 @@ impl WithSimd for Apply<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         for strip in self.pixels.chunks(STRIP) {
-            for block in &self.product.blocks {
+            for block in self.blocks {
                 match (self.product.depthwise, block.vectors) {
                     (false, 1) => tiles::<S, 1>(simd, &self, strip, block),
                     (false, 2) => tiles::<S, 2>(simd, &self, strip, block),
@@ -224,10 +270,10 @@ fn tiles_of<'p, S: Simd, const P: usize, const V: usize>(simd: S, apply: &Apply,
 /// P pixels × V vectors of output channels.
 ///
 /// # Safety
-/// For every pixel, all runs (with the block's shift) must lie in `apply.x` and the block's channels in `apply.out` and `apply.add`.
+/// For every pixel, all runs (with the block's shift) must lie in `apply.x` and the block's channels in the shared output and what is added.
 #[inline(always)]
 unsafe fn one_tile<S: Simd, const P: usize, const V: usize, const DEPTHWISE: bool>(simd: S, apply: &Apply, tile: &[Pixel; P], block: &Block) {
-    let Apply { product, x, relu, .. } = apply;
+    let Apply { product, x, relu, shared: Shared { add, out }, .. } = apply;
     // SAFETY: `packed` holds the block's bias and, for each run and float, V vectors (see `Product::new`); the rest is the caller's.
     unsafe {
         let mut w = product.packed.as_ptr().add(block.packed);
@@ -256,12 +302,19 @@ unsafe fn one_tile<S: Simd, const P: usize, const V: usize, const DEPTHWISE: boo
             }
         }
         let zero = simd.splat_f32s(0.0);
-        if apply.add.is_none() && block.channels == V * S::F32_LANES {
+        if add.is_none() && block.channels == V * S::F32_LANES {
             for p in 0..P {
-                let to = apply.out.add(tile[p].output + block.channel);
+                let to = out.add(tile[p].output + block.channel);
                 for v in 0..V {
                     store(to.add(v * S::F32_LANES), if *relu { simd.max_f32s(zero, acc[p][v]) } else { acc[p][v] });
                 }
+            }
+            return;
+        }
+        if add.is_none() && block.channels < S::F32_LANES {
+            for p in 0..P {
+                let value = if *relu { simd.max_f32s(zero, acc[p][0]) } else { acc[p][0] };
+                simd.partial_store_f32s(std::slice::from_raw_parts_mut(out.add(tile[p].output + block.channel), block.channels), value);
             }
             return;
         }
@@ -277,13 +330,13 @@ unsafe fn one_tile<S: Simd, const P: usize, const V: usize, const DEPTHWISE: boo
                 let at = tile[p].output + block.channel + v * S::F32_LANES;
                 let mut value = load(sums[p][v].as_ptr().cast(), simd);
                 let left = (block.channels - v * S::F32_LANES).min(S::F32_LANES);
-                if let Some(add) = apply.add {
+                if let Some(add) = add {
                     value = simd.add_f32s(value, load_some(add.add(at), left, simd));
                 }
                 if *relu {
                     value = simd.max_f32s(zero, value);
                 }
-                let to = apply.out.add(at);
+                let to = out.add(at);
                 if left == S::F32_LANES {
                     store(to, value);
                 } else {

@@ -77,7 +77,10 @@ pub fn forward_pixels(sizes: &Sizes, input: &Padded, images: usize, every: usize
     let [h, w, c] = sizes.output;
     let stride = sizes.geometry.stride;
     let place = |y: usize, x: usize| Pixel { input: y * stride * input.row() + x * stride * sizes.input[2], output: (y * w + x) * c };
-    let first = (0..h).step_by(every).flat_map(|y| (0..w).step_by(every).map(move |x| place(y, x))).collect();
+    let mut first = Vec::with_capacity(h.div_ceil(every) * w.div_ceil(every) * images);
+    for y in (0..h).step_by(every) {
+        first.extend((0..w).step_by(every).map(|x| place(y, x)));
+    }
     Pixels::new(first, images, [input.len(), h * w * c])
 }
 
@@ -118,6 +121,9 @@ pub fn backward_pixels(sizes: &Sizes, output: &Padded, phase: [usize; 2], images
         input: from_y * output.row() + from_x * output.size[2],
         output: (y * w + x) * c,
     };
-    let first = rows.iter().flat_map(|row| columns.iter().map(|column| place(*row, *column))).collect();
+    let mut first = Vec::with_capacity(rows.len() * columns.len() * images);
+    for row in &rows {
+        first.extend(columns.iter().map(|column| place(*row, *column)));
+    }
     Pixels::new(first, images, [output.len(), h * w * c])
 }

@@ -88,7 +88,7 @@ fn check(s: Sizes, tail: Tail, algorithm: Algorithm) {
     every_product(&s, |i, j, k| y[k].add(f64::from(x[i]) * f64::from(weights[j])));
     let tailed = tail.output(s.output);
     let dy = random(s.n * tailed.iter().product::<usize>(), "dy");
-    for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
+    for isa in Isa::available() {
         for order in [false, true] {
             let input = if order {
                 Images::new(Images::tensor(channels_last(&x, s.input), s.n, s.input))
@@ -216,6 +216,9 @@ fn the_sizes_that_models_have() {
     check(Sizes::new([9, 16, 9, 7], [40, 16, 3, 3], same), Tail::Relu, Algorithm::Direct);
     check(Sizes::new([2, 24, 8, 8], [48, 24, 3, 3], Geometry { stride: 2, ..same }), Tail::None, Algorithm::Direct);
     check(Sizes::new([5, 160, 4, 4], [192, 160, 3, 3], same), Tail::Relu, Algorithm::Direct); // large enough to share out the weights
+    // One image that is shared out: by blocks of channels, by pixels.
+    check(Sizes::new([1, 48, 15, 13], [72, 48, 3, 3], same), Tail::Relu, Algorithm::Direct);
+    check(Sizes::new([1, 64, 16, 16], [24, 64, 3, 3], same), Tail::ReluMaxPool, Algorithm::Direct);
     check(Sizes::new([17, 16, 6, 6], [32, 16, 1, 1], Geometry { stride: 2, padding: 0, groups: 1 }), Tail::None, Algorithm::Direct);
 }
 
@@ -226,6 +229,8 @@ fn the_number_of_threads_changes_no_bit() {
         (Algorithm::Tiles, Sizes::new([37, 16, 12, 12], [32, 16, 3, 3], same), Tail::None),
         (Algorithm::Direct, Sizes::new([37, 16, 12, 12], [32, 16, 3, 3], same), Tail::Relu),
         (Algorithm::Direct, Sizes::new([21, 24, 10, 10], [48, 24, 3, 3], same), Tail::ReluMaxPool),
+        (Algorithm::Direct, Sizes::new([1, 64, 14, 14], [64, 64, 3, 3], same), Tail::Relu),
+        (Algorithm::Direct, Sizes::new([1, 160, 11, 11], [192, 160, 3, 3], Geometry { stride: 2, ..same }), Tail::None),
         (Algorithm::Direct, Sizes::new([11, 160, 5, 5], [192, 160, 3, 3], Geometry { stride: 2, ..same }), Tail::None),
     ] {
         let made = |threads: usize| {

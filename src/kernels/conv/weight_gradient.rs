@@ -84,12 +84,13 @@ impl WeightGradient {
             rest = more;
         }
         let unpack = |(block, part): (&Block, &mut [f32])| {
-            let width = block.vectors * self.lanes;
-            let mut rows = packed[block.packed..].chunks_exact(width);
-            for run in 0..self.runs.offsets.len() {
-                for (t, row) in (0..self.runs.len).zip(&mut rows) {
+            let (width, len, seen) = (block.vectors * self.lanes, self.runs.len, self.sizes.channels().input);
+            // Channel by channel as in `Product::new`.
+            for input in 0..seen {
+                for (run, t) in (0..self.runs.offsets.len()).flat_map(|run| (input..len).step_by(seen).map(move |t| (run, t))) {
                     let (at, step) = self.runs.weight(&self.sizes, block.channel, run, t);
-                    part[at - block.channel * channel..].iter_mut().step_by(step).zip(&row[..block.channels]).for_each(|(w, v)| *w = *v);
+                    let row = &packed[block.packed + (run * len + t) * width..][..block.channels];
+                    part[at - block.channel * channel..].iter_mut().step_by(step).zip(row).for_each(|(w, v)| *w = *v);
                 }
             }
         };
