@@ -17,6 +17,7 @@ for run in "$out"/mnist-seed-8/pair-*; do
     $unlearn swap --config "$run/config.toml" --methods regrow,regrow@one,regrow@half --set regrow@one.epochs=1 --set regrow@half.epochs=1 --set regrow@half.batch=0.5 \
         --store "$out/mnist-seed-8/store" --out "$out/mnist-seed-8-epochs/$(basename "$run")" --resume --quiet
 done
+$unlearn study --data emnist-derived47 --pairs 3 --seed 9 --seeds 5 --oracles 5 --out "$out/emnist-seed-9" --resume --quiet
 $unlearn study --data emnist-derived47 --pairs 4 --seed 7 --out "$out/emnist-seed-7" --resume --quiet
 $unlearn study --data mnist --pairs 5 --seed 7 --oracles 5 --out "$out/mnist-seed-7" --resume --quiet
 if [ -d "$data/cifar10" ]; then # an hour and more
