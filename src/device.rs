@@ -36,7 +36,11 @@ fn cuda(name: &str, _index: &str) -> Result<Device> {
 #[cfg(feature = "wgpu")]
 fn wgpu() -> Result<Device> {
     match found(burn::tensor::DeviceType::Wgpu) {
-        0 => Err(missing("wgpu", "no GPU with a Vulkan, Metal or DirectX driver was found", "install its driver (`vulkaninfo` should list it)")),
+        0 => Err(missing(
+            "wgpu",
+            "no GPU with a Vulkan, Metal, DirectX or OpenGL driver was found",
+            "install its driver (`vulkaninfo` should list it)",
+        )),
         _ => Ok(Device::wgpu(burn::tensor::DeviceKind::DefaultDevice)),
     }
 }
