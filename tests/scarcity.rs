@@ -203,7 +203,7 @@ fn regrow_is_warned_of_where_it_was_measured_to_fail_and_nowhere_else() {
     assert_eq!(with("budget = 0.3", &["regrow"], Some(20), None, Some(3)), Vec::<String>::new());
     // Followed: half of a set of 500 images a class is too little, all of it is not.
     let half = with("budget = 0.3", &["regrow"], None, Some(0.25), Some(3));
-    assert!(half.len() == 1 && half[0].contains("two of four"), "{half:?}");
+    assert!(half.len() == 1 && half[0].contains("one of eight"), "{half:?}");
     assert_eq!(with("budget = 0.3", &["regrow"], None, Some(0.6), Some(3)), Vec::<String>::new());
     assert_eq!(cautions(&all, Some(1), Some(0.25), Some(3)).len(), 2);
     assert_eq!(cautions(&all, None, Some(0.25), None).len(), 1, "plain unlearning has no new class");
