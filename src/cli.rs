@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use unlearn::config::Settings;
 use unlearn::study::StudySettings;
+use unlearn::summary::ModelKind;
 
 /// Make a trained classifier forget one class and learn another in its place, and show whether the old class was erased or only hidden.
 #[derive(Debug, Parser)]
@@ -174,6 +175,15 @@ pub struct AuditArgs {
     /// Run directory to write; needed for checkpoints and a class to forget
     #[arg(long)]
     pub out: Option<PathBuf>,
+}
+
+impl AuditArgs {
+    /// The checkpoints that were given, with what each is, the original first.
+    pub fn files(&self) -> impl Iterator<Item = (&PathBuf, ModelKind)> {
+        let original = self.original.iter().map(|path| (path, ModelKind::Original));
+        let oracles = self.oracle.iter().map(|path| (path, ModelKind::Oracle));
+        original.chain(oracles).chain(self.subjects.iter().map(|path| (path, ModelKind::Subject)))
+    }
 }
 
 /// `unlearn report`

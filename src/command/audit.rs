@@ -78,14 +78,8 @@ fn from_files(args: &AuditArgs, json: bool, output: &Output) -> Result<()> {
     if out.exists() {
         return Err(Error::input(format!("--out {}", out.display()), "exists already; nothing in it was touched", "name a new directory"));
     }
-    let files = args
-        .original
-        .iter()
-        .map(|p| (p, ModelKind::Original))
-        .chain(args.oracle.iter().map(|p| (p, ModelKind::Oracle)))
-        .chain(args.subjects.iter().map(|p| (p, ModelKind::Subject)));
     let mut loaded = Vec::new();
-    for (path, kind) in files {
+    for (path, kind) in args.files() {
         let (model, metadata, sha256) = checkpoint::load(path, &device)?;
         loaded.push((path, kind, model, metadata, sha256));
     }

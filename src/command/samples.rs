@@ -9,7 +9,6 @@ use unlearn::data::{Dataset, Samples, data_dir};
 use unlearn::error::{Error, Result};
 use unlearn::model::checkpoint;
 use unlearn::output::Output;
-use unlearn::summary::ModelKind;
 use unlearn::{device, files, report as page, rng};
 
 use super::audit::{free_name, numbers};
@@ -21,15 +20,9 @@ pub fn audit(args: &AuditArgs, listed: &Path, json: bool, output: &Output) -> Re
     if let Some(out) = args.out.as_ref().filter(|o| o.exists()) {
         return Err(Error::input(format!("--out {}", out.display()), "exists already; nothing in it was touched", "name a new directory"));
     }
-    let files = args
-        .original
-        .iter()
-        .map(|p| (p, ModelKind::Original))
-        .chain(args.oracle.iter().map(|p| (p, ModelKind::Oracle)))
-        .chain(args.subjects.iter().map(|p| (p, ModelKind::Subject)));
     let mut models: Vec<Finished> = Vec::new();
     let (mut name_of_data, mut hashes) = (args.data.clone(), Vec::<String>::new());
-    for (path, kind) in files {
+    for (path, kind) in args.files() {
         let at = path.display().to_string();
         let (model, metadata, sha256) = checkpoint::load(path, &device)?;
         name_of_data.get_or_insert_with(|| metadata.dataset.clone());
