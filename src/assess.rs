@@ -5,7 +5,7 @@ pub mod samples;
 mod warnings;
 
 use crate::audit::verdict::{self, Figures};
-use crate::audit::{AUDITS, AuditData, Findings, Measured, PartName, Peer, Signals, Subject, agreement, model_output, never_seen};
+use crate::audit::{AUDITS, AuditData, Findings, Measured, PartName, Peer, ProbeSamples, Signals, Subject, agreement, model_output, never_seen};
 use crate::context::Context;
 use crate::data::{ClassId, ClassMap, Dataset, Role, Swap, SwapTask, sheet};
 use crate::error::Result;
@@ -45,28 +45,37 @@ pub struct Evidence {
     pub samples: SampleImages,
 }
 
-/// Runs every audit on every model, for each swap of `task` in turn. `cautions` are the first of their warnings; `context` as for [`assess`].
+/// Runs every audit on every model, for each swap of `task` in turn. `cautions` are the first of their warnings; the rest as for
+/// [`assess`].
 pub fn each(
     models: &[Finished],
     task: &SwapTask,
     dataset: &Dataset,
+    probe: ProbeSamples,
     cautions: &[String],
     context: impl Fn(&str) -> Context + Sync,
 ) -> Result<Vec<(Swap, Evidence)>> {
     let one = |task: SwapTask| {
-        let mut evidence = assess(models, &task, dataset, &context)?;
+        let mut evidence = assess(models, &task, dataset, probe, &context)?;
         evidence.scores.warnings.splice(..0, cautions.iter().cloned());
         Ok((task.swap, evidence))
     };
     task.each()?.into_iter().map(one).collect()
 }
 
-/// Runs every audit on every model, for the swap that `task` names first. `context` makes a context for a model's name.
-pub fn assess(models: &[Finished], task: &SwapTask, dataset: &Dataset, context: impl Fn(&str) -> Context + Sync) -> Result<Evidence> {
+/// Runs every audit on every model, for the swap that `task` names first, read-outs fitted on `probe` of the training images. `context` makes a
+/// context for a model's name.
+pub fn assess(
+    models: &[Finished],
+    task: &SwapTask,
+    dataset: &Dataset,
+    probe: ProbeSamples,
+    context: impl Fn(&str) -> Context + Sync,
+) -> Result<Evidence> {
     let seed = context("audits").seed;
-    let mut data = AuditData::new(task.clone(), seed)?;
+    let mut data = AuditData::new(task.clone(), probe, seed)?;
     if models.iter().any(|m| m.kind == ModelKind::Original) {
-        data.never_seen = never_seen::mirrored(task, dataset, seed)?;
+        data.never_seen = never_seen::mirrored(task, dataset, probe, seed)?;
     }
     let signals: Vec<Signals> = {
         let bar = context("signals").bar(1, models.len());
@@ -109,7 +118,7 @@ pub fn assess(models: &[Finished], task: &SwapTask, dataset: &Dataset, context: 
     let cost = costs(models, exact);
     let scores = Scores {
         format: SCORES_FORMAT,
-        task: task_info(task, dataset),
+        task: task_info(task, dataset, probe),
         cost,
         scores,
         verdict,
@@ -217,7 +226,7 @@ pub fn mean_agreement(answers: &[Vec<usize>]) -> Option<f64> {
     (!shares.is_empty()).then(|| crate::stats::mean(&shares))
 }
 
-fn task_info(task: &SwapTask, dataset: &Dataset) -> TaskInfo {
+fn task_info(task: &SwapTask, dataset: &Dataset, probe: ProbeSamples) -> TaskInfo {
     let labels = |map: &ClassMap| map.classes().iter().map(|c| c.0).collect();
     let names = |map: &ClassMap| map.classes().iter().map(|c| dataset.class_name(*c).to_string()).collect();
     let name = |class: ClassId| dataset.class_name(class).to_string();
@@ -234,6 +243,7 @@ fn task_info(task: &SwapTask, dataset: &Dataset) -> TaskInfo {
         also: task.also.iter().map(|s| (name(s.forget), s.learn.map(name))).collect(),
         learn_samples: task.scarcity.learn_samples,
         retain_share: task.scarcity.retain_share,
+        probe_samples: probe,
     }
 }
 

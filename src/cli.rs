@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use unlearn::audit::ProbeSamples;
 use unlearn::config::Settings;
 use unlearn::study::StudySettings;
 use unlearn::summary::ModelKind;
@@ -71,7 +72,7 @@ pub struct DemoArgs {
 
 /// `unlearn train`
 #[derive(Debug, Args)]
-#[command(mut_arg("store", |a| a.hide(true)), mut_arg("learn_samples", |a| a.hide(true)), mut_arg("retain_share", |a| a.hide(true)))]
+#[command(mut_arg("store", |a| a.hide(true)), mut_arg("learn_samples", |a| a.hide(true)), mut_arg("probe_samples", |a| a.hide(true)), mut_arg("retain_share", |a| a.hide(true)))]
 pub struct TrainArgs {
     /// Settings from a TOML file; flags win over it
     #[arg(long)]
@@ -107,7 +108,7 @@ pub struct SwapArgs {
 /// `unlearn oracle`
 #[derive(Debug, Args)]
 // What else a swap can be told changes no oracle; it may stand in the file.
-#[command(mut_arg("oracles", |a| a.hide(true)), mut_arg("methods", |a| a.hide(true)), mut_arg("controls", |a| a.hide(true)), mut_arg("set", |a| a.hide(true)), mut_arg("validation", |a| a.hide(true)), mut_arg("retain_share", |a| a.hide(true)))]
+#[command(mut_arg("oracles", |a| a.hide(true)), mut_arg("methods", |a| a.hide(true)), mut_arg("controls", |a| a.hide(true)), mut_arg("probe_samples", |a| a.hide(true)), mut_arg("set", |a| a.hide(true)), mut_arg("validation", |a| a.hide(true)), mut_arg("retain_share", |a| a.hide(true)))]
 pub struct OracleArgs {
     /// Settings from a TOML file; flags win over it
     #[arg(long)]
@@ -166,6 +167,9 @@ pub struct AuditArgs {
     /// logit silenced and it with a new head. Only where there are oracles enough for a verdict [default: true]
     #[arg(long)]
     pub controls: Option<bool>,
+    /// Training images whose activations read-outs are fitted on, a fifth of them of the old class, or `all` [default: 5000, or what the run had]
+    #[arg(long, value_name = "N", conflicts_with = "forget_samples")]
+    pub probe_samples: Option<ProbeSamples>,
     /// Data set [default: the one that the first checkpoint names]
     #[arg(long)]
     pub data: Option<String>,

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::audit::ProbeSamples;
 use crate::context::{OptimiserKind, Schedule, TrainSettings};
 use crate::data::Scarcity;
 use crate::error::{Error, Result, did_you_mean};
@@ -95,6 +96,10 @@ pub struct Settings {
     /// Make and audit the negative controls, models that must fail: without them nothing shows whether a verdict can be believed [default: true]
     #[arg(long, help_heading = "Swap")]
     pub controls: Option<bool>,
+    /// Training images whose activations read-outs are fitted on, a fifth of them of the old class, or `all`. They lie in the temporary directory, up to
+    /// 4 KiB each for every cut of every model [default: 5000]
+    #[arg(long, value_name = "N", help_heading = "Swap")]
+    pub probe_samples: Option<ProbeSamples>,
     /// Retrained models to judge by; fewer than three give no verdict [default: 5]
     #[arg(long, help_heading = "Swap")]
     pub oracles: Option<usize>,
@@ -138,6 +143,7 @@ const KEYS: &[&str] = &[
     "retain-share",
     "methods",
     "controls",
+    "probe-samples",
     "oracles",
     "store",
     "method",
@@ -148,13 +154,17 @@ const KEYS: &[&str] = &[
 /// # Errors
 /// Unreadable file, broken TOML (with line), unknown keys (with the nearest valid one), values of the wrong type.
 pub fn read_keys<T: DeserializeOwned>(path: &Path, valid: &[&str]) -> Result<T> {
+    keys_of(&std::fs::read_to_string(path).map_err(Error::io(path))?, path, valid)
+}
+
+/// As [`read_keys`], of the `text` in `path`.
+fn keys_of<T: DeserializeOwned>(text: &str, path: &Path, valid: &[&str]) -> Result<T> {
     let at = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
     let table: toml::Table = text.parse().map_err(|e: toml::de::Error| Error::input(&at, e.to_string(), "mend the TOML there"))?;
     if let Some(key) = table.keys().find(|k| !valid.contains(&k.as_str())) {
         return Err(Error::input(&at, format!("unknown key `{key}`"), did_you_mean(key, valid.iter().copied())));
     }
-    toml::from_str(&text).map_err(|e| Error::input(&at, e.to_string(), "mend the value there"))
+    toml::from_str(text).map_err(|e| Error::input(&at, e.to_string(), "mend the value there"))
 }
 
 impl Settings {
@@ -166,8 +176,8 @@ impl Settings {
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
         match text.parse::<toml::Table>() {
-            Ok(table) if table.contains_key("data-sha256") => Ok(RunConfig::read(path)?.into()),
-            _ => read_keys(path, KEYS),
+            Ok(table) if table.contains_key("data-sha256") => Ok(RunConfig::of(&text, path)?.into()),
+            _ => keys_of(&text, path, KEYS),
         }
     }
 
@@ -200,6 +210,7 @@ impl Settings {
             retain_share: self.retain_share.or(fallback.retain_share),
             methods: self.methods.or(fallback.methods),
             controls: self.controls.or(fallback.controls),
+            probe_samples: self.probe_samples.or(fallback.probe_samples),
             oracles: self.oracles.or(fallback.oracles),
             store: self.store.or(fallback.store),
             set: [fallback.set, self.set].concat(),

@@ -35,7 +35,8 @@ pub enum OptimiserKind {
     /// Stochastic gradient descent with momentum 0.9. Weight decay is an L2 penalty.
     Sgd,
     /// Muon: momentum 0.95, the steps of matrices and kernels orthogonalised and as large as Adam's (Jordan et al. 2024; Liu et al. 2025,
-    /// arXiv 2502.16982, eq. 4). The head, biases and normalisation step as with AdamW. Weight decay is decoupled.
+    /// arXiv 2502.16982, eq. 4), so that it takes rates of Adam's, not of SGD's. The head, biases and normalisation step as with AdamW. Weight decay is
+    /// decoupled.
     Muon,
 }
 

@@ -6,6 +6,8 @@ mod judgement;
 
 use serde::{Deserialize, Serialize};
 
+use crate::audit::ProbeSamples;
+
 pub use judgement::{AuditAgreement, Calibration, Control, ControlKind, FamilyVerdict, Score, Verdict};
 
 /// Version of `scores.json`.
@@ -112,6 +114,9 @@ pub struct TaskInfo {
     /// Share of every retained class's training samples that methods had, original and oracles having all; absent for all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retain_share: Option<f64>,
+    /// Training images that read-outs were fitted on; absent for the default.
+    #[serde(default, skip_serializing_if = "ProbeSamples::is_default")]
+    pub probe_samples: ProbeSamples,
 }
 
 /// What a model cost to make, everything included.

@@ -3,6 +3,7 @@
 mod common;
 
 use common::{Bench, SWAP, tree};
+use unlearn::audit::ProbeSamples;
 use unlearn::data::{ClassId, Labelled, Samples, Slot};
 use unlearn::model::Classifier;
 use unlearn::model::checkpoint::{self, Metadata};
@@ -48,6 +49,37 @@ fn audited_files_get_the_figures_of_their_run() {
     let page = bench.read("audited/report.html");
     bench.unlearn("report audited --quiet").ok();
     assert!(bench.read("audited/report.html") == page);
+}
+
+#[test]
+fn read_outs_are_fitted_on_as_many_images_as_asked_for() {
+    let bench = bench();
+    let run = bench.scores("run");
+    let by = |scores: &Scores, audit: &str| -> Vec<Option<f64>> {
+        scores.scores.iter().filter(|s| s.audit == audit && s.model == "finetune").map(|s| s.value).collect()
+    };
+    // The made-up set has less than what is read by default.
+    bench.unlearn("audit run --probe-samples all --quiet").ok();
+    let all = bench.scores("run");
+    assert_eq!(all.task.probe_samples, ProbeSamples::All);
+    assert_eq!((by(&all, "probe"), by(&all, "mlp-probe")), (by(&run, "probe"), by(&run, "mlp-probe")));
+    let line = format!("audit {SUBJECTS} --original run/models/original.safetensors {ORACLES} {SWAP} --probe-samples 100 --out few --quiet");
+    bench.unlearn(&line).ok();
+    let few = bench.scores("few");
+    assert_eq!(few.task.probe_samples, ProbeSamples::AtMost(100));
+    for audit in ["probe", "mlp-probe", "nearest-mean"] {
+        assert_ne!(by(&few, audit), by(&run, audit), "{audit}");
+    }
+    assert_eq!(by(&few, "accuracy"), by(&run, "accuracy"));
+    assert!(String::from_utf8(bench.read("few/report.html")).unwrap().contains("read-outs from 100 training images at most"));
+    // The directory says how it was audited, so that it is audited so again; a run that is begun so is.
+    bench.unlearn("audit few --quiet").refused(&["no such file"]);
+    bench.swap("fewer", "--oracles 3 --methods finetune --controls false --probe-samples 100");
+    assert!(String::from_utf8(bench.read("fewer/config.toml")).unwrap().contains("probe-samples = 100"));
+    let fewer = bench.scores("fewer");
+    bench.unlearn("audit fewer --quiet").ok();
+    assert_eq!((bench.scores("fewer").task.probe_samples, by(&bench.scores("fewer"), "probe")), (fewer.task.probe_samples, by(&fewer, "probe")));
+    bench.unlearn("audit run --probe-samples 10 --quiet").refused(&["`10` is no number of training images", "25 or more, or `all`"]);
 }
 
 #[test]

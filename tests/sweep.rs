@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use common::{blobs, context, task, trained};
 use unlearn::audit::verdict::Figures;
-use unlearn::audit::{AUDITS, Audit, AuditData, Measured, Peer, Signals, Subject, never_seen};
+use unlearn::audit::{AUDITS, Audit, AuditData, Measured, Peer, ProbeSamples, Signals, Subject, never_seen};
 use unlearn::context::Context;
 use unlearn::data::{Dataset, Labelled, Needs, Role, SwapTask, View};
 use unlearn::error::{Error, Result};
@@ -55,8 +55,8 @@ fn every_method(dataset: &Dataset, task: &SwapTask, original: &Classifier) -> Ve
 fn every_audit(learn: bool) {
     let dataset = blobs();
     let task = task(&dataset, learn);
-    let mut data = AuditData::new(task.clone(), 0).unwrap();
-    data.never_seen = never_seen::mirrored(&task, &dataset, 0).unwrap();
+    let mut data = AuditData::new(task.clone(), ProbeSamples::default(), 0).unwrap();
+    data.never_seen = never_seen::mirrored(&task, &dataset, ProbeSamples::default(), 0).unwrap();
     let original = trained("original", "mlp", &dataset, &task.before, 2);
     let oracles = (1..=2).map(|i| (format!("oracle-{i}"), trained(&format!("oracle-{i}"), "mlp", &dataset, &task.after, 2)));
     let methods = every_method(&dataset, &task, &original).into_iter().map(|(name, model)| (name.to_string(), model));
@@ -127,7 +127,7 @@ fn every_audit(learn: bool) {
 fn figures_of_features_that_diverged_say_so() {
     let dataset = blobs();
     let task = task(&dataset, true);
-    let data = AuditData::new(task.clone(), 0).unwrap();
+    let data = AuditData::new(task.clone(), ProbeSamples::default(), 0).unwrap();
     let ctx = |name: &str| context(name, &dataset, 1);
     let oracle = trained("oracle-1", "mlp", &dataset, &task.after, 1);
     let broken = oracle.clone().rewrite(|name, _, current| (!name.starts_with("head")).then(|| current().iter().map(|_| f32::NAN).collect()));

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{blobs, context, task, trained};
-use unlearn::audit::{AUDITS, AuditData, Findings, Peer, Signals, Subject};
+use unlearn::audit::{AUDITS, AuditData, Findings, Peer, ProbeSamples, Signals, Subject};
 use unlearn::data::{ClassMap, Dataset, SwapTask};
 use unlearn::model::Classifier;
 use unlearn::rng;
@@ -41,7 +41,7 @@ impl Bench {
     fn new(learn: bool) -> Self {
         let dataset = blobs();
         let task = task(&dataset, learn);
-        let data = AuditData::new(task.clone(), 3).unwrap();
+        let data = AuditData::new(task.clone(), ProbeSamples::default(), 3).unwrap();
         Self { dataset, task, data }
     }
 

@@ -1,6 +1,6 @@
 //! Models that answer as a test says, on the made-up set.
 
-use super::{AuditData, PartName, Peer, Signals, Subject};
+use super::{AuditData, PartName, Peer, ProbeSamples, Signals, Subject};
 use crate::context::{Context, OptimiserKind, Pipeline, Reporter, Schedule, TrainSettings};
 use crate::data::{ClassId, ClassMap, Dataset, Role, Swap, SwapTask, synthetic};
 use crate::model::Classifier;
@@ -34,7 +34,7 @@ impl Fixture {
         let dataset = synthetic::blobs().expect("the made-up set");
         let before = ClassMap::new((0..5).map(ClassId).collect()).expect("five classes");
         let task = SwapTask::new(&dataset, &before, Swap { forget: ClassId(2), learn: Some(ClassId(5)) }).expect("a swap");
-        Self { data: AuditData::new(task, 0).expect("open sets"), dataset }
+        Self { data: AuditData::new(task, ProbeSamples::default(), 0).expect("open sets"), dataset }
     }
 
     /// A model whose probabilities on sample `i` of a class, of `of` in its set, are `answer(class, i, of)`, one a slot.

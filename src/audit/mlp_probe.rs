@@ -8,8 +8,8 @@ use crate::summary::Family;
 /// At every cut, of a network of one hidden layer (see [`network::train`]) trained on training activations, old class against the rest, each
 /// weighing a half:
 ///
-/// - `mlp_accuracy_old`, `_10pct`, `_1pct`: balanced accuracy on all test images, from all training activations that are read (at most 1,000 of the old
-///   class and 4,000 others), a tenth of these and a hundredth (see [`shares::accuracies`]);
+/// - `mlp_accuracy_old`, `_10pct`, `_1pct`: balanced accuracy on all test images, from all training activations that are read (by default at most 1,000
+///   of the old class and 4,000 others), a tenth of these and a hundredth (see [`shares::accuracies`]);
 /// - `mlp_control_accuracy`: the same on labels that say nothing (see [`shares::control_labels`]), 0.5 up to sampling, and `mlp_selectivity_old`, the
 ///   accuracy less it ([`shares::selectivity`]); not judged;
 /// - `mlp_information_old`: what the network's scores, calibrated on held-out training samples, tell of "old class?" on test images, in nats, a

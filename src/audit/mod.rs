@@ -26,6 +26,7 @@ pub mod never_seen;
 mod pair_leak;
 pub mod platt;
 mod probe;
+mod probe_samples;
 mod profile;
 mod prototype;
 mod reconstruction;
@@ -48,6 +49,7 @@ use crate::summary::{Better, Exhibit, Family, ModelKind};
 use verdict::Figures;
 
 pub use confusion::output as model_output;
+pub use probe_samples::ProbeSamples;
 pub use signals::{AuditData, CutFeatures, Features, PartName, Signals};
 
 /// A model with all that is known of it.

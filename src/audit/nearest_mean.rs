@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::summary::Family;
 
 /// `nearest_mean_accuracy_old`, `_10pct`, `_1pct` at every cut: test images are given to the nearest class mean (Euclidean, means of training
-/// activations of every class, old and new ones included; of all that are read, at most 1,000 of the old class and 4,000 others, of a tenth or a hundredth
+/// activations of every class, old and new ones included; of all that are read, by default at most 1,000 of the old class and 4,000 others, of a tenth or a hundredth
 /// of them, see [`shares::accuracies`]); balanced accuracy of "nearest is the old class's" against "is of the old class".
 ///
 /// `nearest_mean_control_accuracy`: the same between the two means of labels that say nothing (see [`shares::control_labels`]), mean over [`CONTROLS`] draws, 0.5 up

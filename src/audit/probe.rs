@@ -14,8 +14,8 @@ const CONTROLS: u64 = 3;
 /// chosen by leave-one-out (see [`Factored`]):
 ///
 /// - `ridge_accuracy_old`, `_10pct`, `_1pct`: balanced accuracy on all test images (mean of the hit rates on old-class images and on all others;
-///   0.5 is chance), fitted on all training activations that are read (at most 1,000 of the old class and 4,000 others), on a tenth of these and on a
-///   hundredth (see [`shares::accuracies`]);
+///   0.5 is chance), fitted on all training activations that are read (by default at most 1,000 of the old class and 4,000 others), on a tenth
+///   of these and on a hundredth (see [`shares::accuracies`]);
 /// - `ridge_control_accuracy`: the same on labels that say nothing (see [`shares::control_labels`]). Not judged: 0.5 up to sampling, or the
 ///   read-outs see test data. `ridge_selectivity_old`: the accuracy less it ([`shares::selectivity`]); not judged either;
 /// - `ridge_information_old`: what the read-out, calibrated on its leave-one-out scores, tells of "old class?" on test images, in nats, a lower

@@ -1,8 +1,10 @@
 //! Read-outs from 1 %, 10 % and 100 % of the training activations: how little data still finds the old class.
 //!
-//! Of the training activations that are read, that is: of classes with more, an even spread of at most 1,000 old-class and 4,000 other samples
-//! ([`AuditData::new`]), which is what "100 %" means everywhere here. A ridge on all of MNIST's 54,000 would take eleven times the
-//! time, for every model and cut.
+//! Of the training activations that are read, that is: all where [`ProbeSamples::All`] was asked for, by default, of classes with more, an even
+//! spread of 1,000 old-class and 4,000 other samples ([`AuditData::new`]). All of MNIST's 54,000 take eleven times the time and room, for every
+//! model and cut.
+//!
+//! [`ProbeSamples::All`]: super::ProbeSamples::All
 
 use std::collections::BTreeMap;
 

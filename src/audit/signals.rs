@@ -10,6 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use burn::tensor::Tensor;
 use burn::tensor::module::adaptive_avg_pool2d;
 
+use super::ProbeSamples;
 use crate::context::Context;
 use crate::data::{ClassId, ClassMap, Labelled, Role, Samples, SwapTask};
 use crate::error::{Error, Result};
@@ -29,10 +30,6 @@ pub enum PartName {
 /// Most features a cut is read with; wider activations are averaged over space down to it, which keeps the closed-form probe to a
 /// fraction of a second and treats every model alike.
 pub const MAX_FEATURES: usize = 1024;
-/// Old-class training samples that read-outs are fitted on, at most.
-const PROBE_OLD: usize = 1000;
-/// Training samples of all other classes, at most.
-const PROBE_REST: usize = 4000;
 
 /// One set of the task and which of its samples' features read-outs use.
 #[derive(Debug)]
@@ -59,9 +56,8 @@ pub struct AuditData {
 impl AuditData {
     /// The sets of `task`, which must be open (see [`crate::data::Needs::ALL`]).
     ///
-    /// Read-outs are fitted on at most [`PROBE_OLD`] old-class and [`PROBE_REST`] other training samples, evenly spread, and tested on all
-    /// test samples.
-    pub fn new(task: SwapTask, seed: u64) -> Result<Self> {
+    /// Read-outs are fitted on `probe` of the training samples, evenly spread, and tested on all test samples.
+    pub fn new(task: SwapTask, probe: ProbeSamples, seed: u64) -> Result<Self> {
         let mut sets = Vec::new();
         let splits = [(Role::Retain, Some(&task.retain)), (Role::Forget, Some(&task.forget)), (Role::Learn, task.learn.as_ref())];
         for (role, split) in splits.into_iter().filter_map(|(r, s)| s.map(|s| (r, s))) {
@@ -73,7 +69,7 @@ impl AuditData {
         for old in [true, false] {
             let group = |s: &&mut Set| s.part == PartName::Train && (s.role == Role::Forget) == old;
             let total: usize = sets.iter_mut().filter(group).map(|s| s.samples.len()).sum();
-            let most = if old { PROBE_OLD } else { PROBE_REST };
+            let most = probe.most(old);
             let mut seen = 0;
             for set in sets.iter_mut().filter(group) {
                 for keep in &mut set.keep {

@@ -35,6 +35,7 @@ fn again(run: &Run, args: &AuditArgs, json: bool, output: &Output) -> Result<()>
     let dir = args.data_dir.as_deref();
     let mut config = run.config()?;
     config.controls = args.controls.unwrap_or(config.controls);
+    config.probe_samples = args.probe_samples.unwrap_or(config.probe_samples);
     let device = device::open(&config.device)?;
     let dataset = Dataset::load(&config.data, &data_dir(dir))?;
     if dataset.fingerprint() != config.data_sha256 {
@@ -147,6 +148,7 @@ fn from_files(args: &AuditArgs, json: bool, output: &Output) -> Result<()> {
         oracles: args.oracle.len(),
         methods: vec![],
         controls: args.controls.unwrap_or(true),
+        probe_samples: args.probe_samples.unwrap_or_default(),
         model_sha256: Some(model_sha256),
         also: task.also.clone(),
         train: settings.training()?,
@@ -194,7 +196,7 @@ fn finish(run: &Run, config: &RunConfig, mut models: Vec<Finished>, task: &SwapT
     if config.controls && models.iter().filter(|m| m.kind == ModelKind::Oracle).count() >= MIN_ORACLES {
         models.extend(controls::beside(&models, task, context)?);
     }
-    let mut found = assess::each(&models, task, dataset, &cautions, context)?;
+    let mut found = assess::each(&models, task, dataset, config.probe_samples, &cautions, context)?;
     match found.len() {
         1 => publish(run, &found.remove(0).1, "", json, output),
         _ => publish_each(run, config, &found, "", json, output),

@@ -106,6 +106,7 @@ fn config(settings: &Settings, device: String, dataset: &Dataset, task: &SwapTas
         oracles: settings.oracles.unwrap_or(5),
         methods: methods.iter().map(|(name, _)| name.clone()).collect(),
         controls: settings.controls(),
+        probe_samples: settings.probe_samples.unwrap_or_default(),
         model_sha256: given.map(|(_, sha)| sha),
         also: task.also.clone(),
         train: settings.training()?,

@@ -103,7 +103,7 @@ impl Begun {
         let untrained = config.controls.then(|| untrained(&workshop, task)).transpose()?;
 
         let models: Vec<Finished> = trained.into_iter().chain(swapped).chain(untrained).map(finished).collect();
-        assess::each(&models, task, dataset, cautions, |name| workshop.context(name))
+        assess::each(&models, task, dataset, config.probe_samples, cautions, |name| workshop.context(name))
     }
 }
 

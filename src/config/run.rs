@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::{FORMAT, Settings};
+use crate::audit::ProbeSamples;
 use crate::context::TrainSettings;
 use crate::data::{ClassId, Scarcity, Swap, SwapTask};
 use crate::error::{Error, Result};
@@ -57,6 +58,9 @@ pub struct RunConfig {
     /// Whether the negative controls belong to it: those of [`Self::methods`] and the network that was never trained.
     #[serde(skip_serializing_if = "is_true", default = "yes")]
     pub controls: bool,
+    /// Training images that read-outs are fitted on.
+    #[serde(skip_serializing_if = "ProbeSamples::is_default", default)]
+    pub probe_samples: ProbeSamples,
     /// Hash of the original's file, where it was given.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub model_sha256: Option<String>,
@@ -102,6 +106,7 @@ impl From<RunConfig> for Settings {
             retain_share: run.retain_share,
             methods: Some(run.methods),
             controls: Some(run.controls),
+            probe_samples: Some(run.probe_samples),
             oracles: Some(run.oracles),
             method: run.method,
             given_sha256: run.model_sha256,
@@ -140,10 +145,14 @@ impl RunConfig {
 
     /// Reads `config.toml` of a run directory.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
+        Self::of(&std::fs::read_to_string(path).map_err(Error::io(path))?, path)
+    }
+
+    /// The `text` in `path`.
+    pub(super) fn of(text: &str, path: &Path) -> Result<Self> {
         let at = path.display().to_string();
         let config: Self =
-            toml::from_str(&text).map_err(|e| Error::input(&at, e.to_string(), "the file was edited or comes from another version; run again"))?;
+            toml::from_str(text).map_err(|e| Error::input(&at, e.to_string(), "the file was edited or comes from another version; run again"))?;
         if config.format != FORMAT {
             return Err(Error::input(
                 at,
@@ -210,6 +219,7 @@ mod tests {
             oracles: 3,
             methods: vec!["finetune".into()],
             controls: false,
+            probe_samples: ProbeSamples::All,
             model_sha256: None,
             also: vec![Swap { forget: ClassId(1), learn: Some(ClassId(3)) }],
             train: TrainSettings { epochs: 7, batch: 9, lr: 0.25, optimiser: OptimiserKind::AdamW, schedule: Schedule::Cosine, weight_decay: 0.125 },
@@ -224,6 +234,7 @@ mod tests {
         let [classes, arch, data, forget, learn] =
             [again.classes.clone(), again.arch.clone(), again.data.clone(), again.forget.clone(), again.learn.clone()];
         assert_eq!([classes, arch, data, forget, learn].map(Option::unwrap_or_default), ["4,0,1", "mlp", "blobs", "0,1", "5,3"]);
+        assert_eq!(again.probe_samples, Some(ProbeSamples::All));
         assert_eq!(again.methods().expect("known").len(), 1, "it had no controls");
         let (name, parameters) = again.methods().expect("known").remove(0);
         assert_eq!((name.as_str(), parameters["epochs"].as_integer()), ("finetune", Some(3)));

@@ -121,12 +121,11 @@ fn steps_are_burns() {
 
 #[test]
 fn muons_steps_are_burns() {
-    let mut burns = MuonConfig::new().with_adjust_lr_fn(AdjustLrFn::MatchRmsAdamW).with_weight_decay(Some(WeightDecayConfig::new(0.3))).init();
     for transposed in [false, true] {
+        let mut burns = MuonConfig::new().with_adjust_lr_fn(AdjustLrFn::MatchRmsAdamW).with_weight_decay(Some(WeightDecayConfig::new(0.3))).init();
         let theirs = after(|lr, layer, grads| burns.step(lr, layer, grads), 4, transposed);
         let theirs: Vec<f64> = theirs.into_iter().map(f64::from).collect();
         assert_close(&ours(OptimiserKind::Muon, 0.3, 4, transposed), &theirs, 1e-4);
-        burns = MuonConfig::new().with_adjust_lr_fn(AdjustLrFn::MatchRmsAdamW).with_weight_decay(Some(WeightDecayConfig::new(0.3))).init();
     }
 }
 

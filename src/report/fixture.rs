@@ -162,6 +162,7 @@ fn build(before: Vec<u16>, after: Vec<u16>, forget: u16, learn: Option<u16>, nam
         also: vec![],
         learn_samples: None,
         retain_share: None,
+        probe_samples: Default::default(),
     };
     let scores: Vec<Score> = MADE.iter().flat_map(scores_of).collect();
     let verdict: Vec<Verdict> = MADE.iter().map(|m| verdict_of(m, &scores)).collect();

@@ -4,6 +4,7 @@ use super::headline::direction;
 use super::models::Models;
 use super::text::{bare, count, escape, figure, humanise, unit};
 use super::verdict::breakable;
+use crate::audit::ProbeSamples;
 use crate::summary::{ModelKind, Score, Summary};
 
 /// The page's title, as plain text.
@@ -41,7 +42,12 @@ pub fn circumstances(summary: &Summary) -> Vec<String> {
     let new = if task.also.is_empty() { "the new class" } else { "each new class" };
     let learn = task.learn_samples.map(|n| format!("{} of {new}", count(n, "training image")));
     let retain = task.retain_share.map(|s| format!("methods had {} of the retained classes’ training images", figure(Some(s), "fraction")));
-    also.into_iter().chain(learn).chain(retain).collect()
+    let read = match task.probe_samples {
+        ProbeSamples::AtMost(_) if task.probe_samples.is_default() => None,
+        ProbeSamples::AtMost(n) => Some(format!("read-outs from {} at most", count(n, "training image"))),
+        ProbeSamples::All => Some("read-outs from all training images".into()),
+    };
+    also.into_iter().chain(learn).chain(retain).chain(read).collect()
 }
 
 /// Title, question, and what was compared.

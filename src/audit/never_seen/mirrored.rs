@@ -2,7 +2,7 @@
 
 use rand::seq::SliceRandom;
 
-use super::super::AuditData;
+use super::super::{AuditData, ProbeSamples};
 use crate::data::{ClassId, Dataset, Swap, SwapTask};
 use crate::error::Result;
 use crate::rng;
@@ -13,11 +13,11 @@ pub const MOST: usize = 8;
 /// For classes that the original never saw the swap in a mirror: each in the old class's place, and the old class learned for it. The original is what an
 /// oracle is to that swap, trained without the one and with the other, so that the audits measure it there as they measure oracles here.
 ///
-/// The learn class, then others drawn from the stream `never-seen classes` of `seed`, at most [`MOST`]; only classes with training and test images.
+/// Read-outs are fitted on `probe` of the training samples. The learn class, then others drawn from the stream `never-seen classes` of `seed`, at most [`MOST`]; only classes with training and test images.
 ///
 /// # Errors
 /// A task whose sets are not open.
-pub fn mirrored(task: &SwapTask, dataset: &Dataset, seed: u64) -> Result<Vec<AuditData>> {
+pub fn mirrored(task: &SwapTask, dataset: &Dataset, probe: ProbeSamples, seed: u64) -> Result<Vec<AuditData>> {
     let has_images = |c: &ClassId| dataset.train.labels.contains(c) && dataset.test.labels.contains(c);
     let unseen = |c: &ClassId| task.before.slot(*c).is_none() && has_images(c);
     let mut others: Vec<ClassId> = (0..dataset.class_names.len() as u16).map(ClassId).filter(|c| unseen(c) && Some(*c) != task.swap.learn).collect();
@@ -25,7 +25,7 @@ pub fn mirrored(task: &SwapTask, dataset: &Dataset, seed: u64) -> Result<Vec<Aud
     let old = task.swap.forget;
     let mirror = |class: ClassId| {
         let before = task.before.swapped(Swap { forget: old, learn: Some(class) })?;
-        Ok(AuditData::new(SwapTask::new(dataset, &before, Swap { forget: class, learn: Some(old) })?, seed)?.of_read_outs())
+        Ok(AuditData::new(SwapTask::new(dataset, &before, Swap { forget: class, learn: Some(old) })?, probe, seed)?.of_read_outs())
     };
     task.swap.learn.into_iter().chain(others).take(MOST).map(mirror).collect()
 }
@@ -45,7 +45,7 @@ mod tests {
     fn the_original_is_an_oracle_of_every_mirrored_swap() {
         let set = synthetic::blobs().expect("made on the spot");
         let task = task(&set, 3, Some(4));
-        let mirrors = mirrored(&task, &set, 0).expect("open");
+        let mirrors = mirrored(&task, &set, ProbeSamples::default(), 0).expect("open");
         assert_eq!(mirrors.len(), set.class_names.len() - 3);
         assert_eq!(mirrors[0].old(), ClassId(4), "the learn class is always among them");
         for m in &mirrors {
@@ -53,7 +53,7 @@ mod tests {
             assert!(task.before.slot(m.old()).is_none());
             assert_eq!(m.task.swap.learn, Some(ClassId(1)));
             // As many samples for read-outs as there would be of it as the old class.
-            let whole = AuditData::new(m.task.clone(), 0).expect("open");
+            let whole = AuditData::new(m.task.clone(), ProbeSamples::default(), 0).expect("open");
             for part in [PartName::Train, PartName::Test] {
                 assert_eq!(m.feature_classes(part), whole.feature_classes(part));
             }
@@ -64,11 +64,12 @@ mod tests {
     #[test]
     fn which_classes_are_drawn_is_the_seeds_and_none_is_none() {
         let set = synthetic::blobs().expect("made on the spot");
-        let order = |seed| mirrored(&task(&set, 3, None), &set, seed).expect("open").iter().map(AuditData::old).collect::<Vec<_>>();
+        let order =
+            |seed| mirrored(&task(&set, 3, None), &set, ProbeSamples::default(), seed).expect("open").iter().map(AuditData::old).collect::<Vec<_>>();
         assert_eq!(order(1), order(1));
         assert!((2..9).any(|seed| order(seed) != order(1)));
         assert!(order(1).len() <= MOST);
         let all = task(&set, set.class_names.len() as u16, None);
-        assert!(mirrored(&all, &set, 0).expect("open").is_empty());
+        assert!(mirrored(&all, &set, ProbeSamples::default(), 0).expect("open").is_empty());
     }
 }

@@ -173,6 +173,7 @@ fn named(figure: &str, unit: &'static str, expected: Option<Estimate>, mean: Opt
 
 #[cfg(test)]
 mod tests {
+    use super::super::ProbeSamples;
     use super::super::fixture::{Fixture, peaked};
     use super::*;
 
@@ -222,8 +223,8 @@ mod tests {
     fn a_class_is_measured_as_an_oracle_measures_the_old_one() {
         // The original is an oracle of the mirrored swap: audited there, it must get the very same figures.
         let fixture = Fixture::new();
-        let mut data = AuditData::new(fixture.data.task.clone(), 0).expect("open");
-        data.never_seen = mirrored(&data.task, &fixture.dataset, 0).expect("open");
+        let mut data = AuditData::new(fixture.data.task.clone(), ProbeSamples::default(), 0).expect("open");
+        data.never_seen = mirrored(&data.task, &fixture.dataset, ProbeSamples::default(), 0).expect("open");
         let ctx = &mut fixture.context();
         let map = data.task.before.clone();
         let model = crate::model::Classifier::new("mlp", fixture.dataset.shape(), map.len(), 3, &ctx.device).expect("a network");
@@ -235,7 +236,7 @@ mod tests {
 
         let mut theirs: Vec<Vec<Measured>> = Vec::new();
         for mirror in &data.never_seen {
-            let whole = AuditData::new(mirror.task.clone(), 0).expect("open");
+            let whole = AuditData::new(mirror.task.clone(), ProbeSamples::default(), 0).expect("open");
             let signals = Signals::of(&model, &map, &whole, ctx).expect("signals");
             let me = Peer { kind: ModelKind::Oracle, signals: &signals, ..me };
             let subject = Subject { me, data: &whole, original: None, oracles: vec![] };

@@ -123,6 +123,7 @@ impl Progress {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::ProbeSamples;
     use super::*;
     use proptest::prelude::*;
 
@@ -160,7 +161,7 @@ mod tests {
         let set = synthetic::blobs().expect("made on the spot");
         let map = ClassMap::new([0, 1, 2].map(ClassId).to_vec()).expect("three classes");
         let task = SwapTask::new(&set, &map, Swap { forget: ClassId(1), learn: Some(ClassId(4)) }).expect("possible");
-        let data = AuditData::new(task, 5).expect("open");
+        let data = AuditData::new(task, ProbeSamples::default(), 5).expect("open");
         let classes = data.feature_classes(PartName::Train);
         let diets: Vec<Vec<usize>> = [Shots::Few(1), Shots::Few(10), Shots::All].map(|s| diet(&data, s, 8).expect("enough")).to_vec();
         let part = |d: &[usize], old: bool| -> Vec<usize> { d.iter().copied().filter(|i| (classes[*i] == data.old()) == old).collect() };
@@ -173,7 +174,7 @@ mod tests {
             assert_eq!(part(d, false), part(&diets[0], false));
         }
         assert!(diet(&data, Shots::Few(100), 8).is_none(), "60 images");
-        let other = AuditData::new(data.task.clone(), 6).expect("open");
+        let other = AuditData::new(data.task.clone(), ProbeSamples::default(), 6).expect("open");
         assert_ne!(diet(&other, Shots::Few(10), 8), diet(&data, Shots::Few(10), 8), "another seed");
     }
 

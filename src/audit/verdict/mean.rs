@@ -120,6 +120,7 @@ mod tests {
                 also: vec![],
                 learn_samples: None,
                 retain_share: None,
+                probe_samples: Default::default(),
             },
             cost: vec![cost],
             scores,

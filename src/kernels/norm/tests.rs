@@ -1,4 +1,4 @@
-//! Against burn's own batch normalisation, values and gradients, on every instruction set that this machine has.
+//! Against burn's own batch normalisation and against its definition in f64, values and gradients, on every instruction set that this machine has.
 
 use burn::tensor::{Device, TensorData};
 use proptest::prelude::*;
@@ -54,6 +54,14 @@ fn check_here(shape: [usize; 4], add: bool, relu: bool, batch_statistics: bool) 
     let dy = if relu { dy * burns.clone().detach().abs().greater_elem(1e-4).float() } else { dy };
     let burns = if relu { burn::tensor::activation::relu(burns) } else { burns };
     let wanted = (burns.clone() * dy.clone()).sum().backward();
+    let (mean, variance) = (values(mean.clone()), values(variance.clone()));
+    let exact = Exact::of(
+        shape,
+        [&x, &dy, &burns].map(|t| values(t.clone())),
+        (&values(gamma.clone()), f64::from(epsilon as f32)),
+        (!batch_statistics).then_some((&mean, &variance)),
+        relu,
+    );
     // The input channels last in memory too.
     let last = x.clone().permute([0, 2, 3, 1]).mul_scalar(1.0).permute([0, 3, 1, 2]);
     for x_ours in [x.clone(), last] {
@@ -62,14 +70,66 @@ fn check_here(shape: [usize; 4], add: bool, relu: bool, batch_statistics: bool) 
         let gradients = (made.images * dy.clone()).sum().backward();
         for (name, tensor) in [("input gradient", &x), ("added gradient", &other)] {
             match (tensor.grad(&gradients), tensor.grad(&wanted)) {
-                (Some(a), Some(b)) => close(name, values(a), values(b), 2e-5),
+                // burn's own rounding beside ours.
+                (Some(a), Some(b)) => {
+                    let exact = if name == "added gradient" { &exact.added } else { &exact.input };
+                    close(name, values(a.clone()), exact.clone(), 1e-5);
+                    close(name, values(a), values(b), 2e-5);
+                }
                 (a, b) => assert_eq!((a.is_none(), b.is_none()), (true, true), "{name}"),
             }
         }
         for (name, tensor) in [("gamma gradient", &gamma), ("beta gradient", &beta)] {
             let (a, b) = (tensor.grad(&gradients).expect("trained"), tensor.grad(&wanted).expect("trained"));
+            close(name, values(a.clone()), if name == "gamma gradient" { exact.gamma.clone() } else { exact.beta.clone() }, 1e-5);
             close(name, values(a), values(b), 2e-5);
         }
+    }
+}
+
+/// Gradients by the definition (Ioffe & Szegedy 2015, arXiv 1502.03167, section 3), in f64.
+struct Exact {
+    input: Vec<f32>,
+    added: Vec<f32>,
+    gamma: Vec<f32>,
+    beta: Vec<f32>,
+}
+
+impl Exact {
+    /// For N×C×H×W values x, gradients and outputs; with the mean and variance given, or those of the batch.
+    fn of(
+        [n, c, h, w]: [usize; 4],
+        [x, dy, out]: [Vec<f32>; 3],
+        (gamma, epsilon): (&[f32], f64),
+        given: Option<(&Vec<f32>, &Vec<f32>)>,
+        relu: bool,
+    ) -> Self {
+        let pixels = h * w;
+        let mut made = Self { input: vec![0.0; x.len()], added: vec![0.0; x.len()], gamma: vec![0.0; c], beta: vec![0.0; c] };
+        for k in 0..c {
+            let places: Vec<usize> = (0..n).flat_map(|i| (0..pixels).map(move |p| (i * c + k) * pixels + p)).collect();
+            let count = places.len() as f64;
+            let mean_of = |f: &dyn Fn(usize) -> f64| places.iter().map(|i| f(*i)).sum::<f64>() / count;
+            let (mean, variance) = match given {
+                Some((mean, variance)) => (f64::from(mean[k]), f64::from(variance[k])),
+                None => {
+                    let mean = mean_of(&|i| f64::from(x[i]));
+                    (mean, mean_of(&|i| (f64::from(x[i]) - mean).powi(2)))
+                }
+            };
+            let root = (variance + epsilon).sqrt();
+            let unit = |i: usize| (f64::from(x[i]) - mean) / root;
+            let d = |i: usize| if relu && out[i] <= 0.0 { 0.0 } else { f64::from(dy[i]) };
+            let (plain, along) = (mean_of(&d), mean_of(&|i| d(i) * unit(i)));
+            made.beta[k] = (plain * count) as f32;
+            made.gamma[k] = (along * count) as f32;
+            for i in &places {
+                made.added[*i] = d(*i) as f32;
+                let through = if given.is_some() { d(*i) } else { d(*i) - plain - unit(*i) * along };
+                made.input[*i] = (f64::from(gamma[k]) / root * through) as f32;
+            }
+        }
+        made
     }
 }
 
