@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The ablation tables of docs/study.md: docs/study.py RUN, of docs/study.sh. A row a variant: means over its draws, `@NAME` and `@NAME-seed-I`."""
+"""Tables over the draws of a variant in docs/study.md: docs/study.py RUN, of docs/study.sh. A row a variant: means over its draws, `@NAME` and `@NAME-seed-I`."""
 import json
 import re
 import sys
@@ -7,11 +7,12 @@ import tomllib
 from pathlib import Path
 
 FAMILIES = ["utility", "output", "features", "membership", "relearning"]
+LAST = object()
 FIGURES = [
     ("retain acc.", "accuracy", "retain_test", None),
     ("new acc.", "accuracy", "new_test", None),
     ("old output: TV to oracles", "profile", "tv_to_oracles", None),
-    ("old probe, last cut", "probe", "ridge_accuracy_old", "fc"),
+    ("old probe, last cut", "probe", "ridge_accuracy_old", LAST),
 ]
 
 
@@ -26,7 +27,9 @@ def mean(values):
 
 def cell(scores, models, audit, metric, cut):
     """A figure's mean in percent, and its gap to the oracles' mean."""
-    rows = [s for s in scores["scores"] if s["model"] in models and (s["audit"], s["metric"], s.get("cut")) == (audit, metric, cut)]
+    rows = [s for s in scores["scores"] if s["model"] in models and (s["audit"], s["metric"]) == (audit, metric)]
+    at = rows[-1].get("cut") if cut is LAST else cut
+    rows = [s for s in rows if s.get("cut") == at]
     return f"{100 * mean([s['value'] for s in rows]):.1f} ({100 * mean([s['gap'] for s in rows]):+.1f})"
 
 

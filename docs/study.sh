@@ -23,6 +23,14 @@ $unlearn study --data mnist --pairs 5 --seed 7 --oracles 5 --out "$out/mnist-see
 if [ -d "$data/cifar10" ]; then # an hour and more
     $unlearn swap --data cifar10 --classes 0,1,2,3,4,5,6,7,9 --forget 1 --learn 8 --arch resnet20 --epochs 14 --batch 128 --lr 0.003 \
         --schedule cosine --seed 1 --oracles 3 --out "$out/cifar10-1-8" --resume --quiet
+    # Two classes give way to the same third, so that five oracles judge both; five draws of each swap.
+    for forget in 9 6; do
+        $unlearn swap --data cifar10 --classes "0,1,2,4,5,7,8,$forget" --forget "$forget" --learn 3 --arch resnet20 --epochs 14 --batch 128 --lr 0.003 \
+            --schedule cosine --seed 1 --oracles 5 --methods regrow,regrow@seed-1,regrow@seed-2,regrow@seed-3,regrow@seed-4 --set regrow@seed-1.seed=1 \
+            --set regrow@seed-2.seed=2 --set regrow@seed-3.seed=3 --set regrow@seed-4.seed=4 --store "$out/cifar10-store" --out "$out/cifar10-$forget-3" \
+            --resume --quiet
+        docs/study.py "$out/cifar10-$forget-3"
+    done
 fi
 $unlearn study --data emnist-derived47 --pairs 4 --seed 5 --out "$out/emnist-seed-5" --resume --quiet
 

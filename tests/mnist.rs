@@ -71,6 +71,9 @@ fn a_held_out_oracle_passes_and_both_cheats_fail() {
     }
     assert_eq!(verdict("original").verdict, "under-erased", "everything of the old class is still there");
     assert!(scores.warnings.iter().all(|w| !w.contains("negative control")), "{:?}", scores.warnings);
+    // Held-out oracles are matched, a network that was never trained is not.
+    assert!(scores.controls.iter().filter(|c| c.must_match).count() == 4 && scores.controls.iter().any(|c| c.model == "random-init"));
+    assert!(scores.controls.iter().all(|c| c.behaves == Some(true)), "{:?}", scores.controls);
 
     // What each cheat shows: the mask answers the old class never and the new one neither; the new head does answer the new class, as far as
     // features that never saw it allow, and its encoder is the original's.

@@ -10,7 +10,7 @@ use crate::stats::Logits;
 use crate::summary::{Exhibit, Family, ModelKind, SCORES_FORMAT, SampleScores};
 use crate::train;
 
-use super::{Finished, controls};
+use super::{Finished, controls, warnings};
 
 /// Name that the figures stand under.
 const AUDIT: &str = "membership";
@@ -63,7 +63,7 @@ pub fn forgotten(models: &[Finished], forget: &Samples, dataset: &Dataset, conte
     let (scores, verdict, calibration) = verdict::judge(&figures);
     let controls = controls::checked(&verdict);
     let oracles = models.iter().filter(|m| m.kind == ModelKind::Oracle).count();
-    let mut warnings = Vec::new();
+    let mut warnings: Vec<String> = calibration.as_ref().and_then(warnings::on_calibration).into_iter().collect();
     if oracles < MIN_ORACLES {
         warnings.push(format!("{oracles} oracle(s): no verdict without at least {MIN_ORACLES} models retrained without these samples."));
     }

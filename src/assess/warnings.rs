@@ -62,7 +62,7 @@ pub fn on_verdicts(verdicts: &[Verdict], calibration: Option<&Calibration>, exac
 }
 
 /// A warning where held-out oracles failed more often than the limits allow for, or made them much wider.
-fn on_calibration(c: &Calibration) -> Option<String> {
+pub fn on_calibration(c: &Calibration) -> Option<String> {
     let failed = c.trials - c.matched_unwidened;
     let allowed = stats::hits_quantile(&vec![1.0 - c.confidence; c.trials], CONFIDENCE);
     let wider = c.widened_excess.max(c.widened_farthest);

@@ -20,7 +20,7 @@ use crate::summary::Family;
 /// CKA is led by the few directions of largest variance and can be moved without a change of function (Davari et al. 2023), so the second
 /// figure looks at small distances instead. What is judged is the old class's likeness to oracles, beside that of oracles to each other; and at
 /// the last cut how many neighbours its images have in common with the original. Which of them resemble each other there is what learning that
-/// class made of them, and models that never learned it agree on little more than half. A model that agrees on all has kept it, whether or not
+/// class made of them, and models that never learned it agree on a third to a half. A model that agrees on all has kept it, whether or not
 /// a read-out finds the class more easily than in oracles. (For classes that many others resemble it does not: a new head on the original's
 /// features passed every other audit in 11 of 50 runs on emnist-derived47.) Further likeness to the original is not judged: below the last cut
 /// a method may keep what every model of the data learns, and whoever starts from the original stays near it in what the classes share.

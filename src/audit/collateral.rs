@@ -13,7 +13,8 @@ use crate::summary::{Axis, Content, Exhibit, Family};
 ///
 /// - `worst_class_accuracy`: the smallest accuracy of a retain class; `class_accuracy_spread`: largest less smallest.
 /// - `worst_class_change`: the smallest, over retain classes, of the accuracy less the oracles' mean accuracy on the class (for an oracle: the
-///   others'); at most 0 where any class suffers. `largest_class_change`: the largest of their absolute values.
+///   others'); at most 0 where any class suffers. `largest_class_change`: the largest of their absolute values. `class_change_LABEL`: each of them, by
+///   the class's number, not judged: a class has few test images.
 /// - `calibration_error`: expected calibration error of retain ∪ learn over 15 equally wide bins of the largest probability; its
 ///   reliability diagram is an exhibit.
 /// - `near_old_accuracy`: accuracy on the tenth of the retain samples that the original gives the most old-class probability, those that lie
@@ -54,16 +55,20 @@ impl Audit for Collateral {
         let changes = changes(subject, &classes);
         let (confidence, right) = answers(subject);
         let bins = reliability(&confidence, &right);
-        let figures = vec![
+        let mut figures = vec![
             Measured::new("worst_class_accuracy", least(&accuracies), "fraction", CLASS),
             Measured::new("class_accuracy_spread", least(&accuracies).zip(most(&accuracies)).map(|(lo, hi)| hi - lo), "fraction", CLASS),
-            Measured::new("worst_class_change", least(&changes), "fraction", CLASS).against(Reference::OraclesMean),
-            Measured::new("largest_class_change", most(&changes.iter().map(|c| c.abs()).collect::<Vec<f64>>()), "fraction", CLASS)
+            Measured::new("worst_class_change", least(&changes.iter().map(|(_, c)| *c).collect::<Vec<f64>>()), "fraction", CLASS)
+                .against(Reference::OraclesMeanSigned),
+            Measured::new("largest_class_change", most(&changes.iter().map(|(_, c)| c.abs()).collect::<Vec<f64>>()), "fraction", CLASS)
                 .against(Reference::OraclesMean),
             // Confidences that are NaN make the sum of their bin one.
             Measured::new("calibration_error", expected_calibration_error(&bins), "fraction", CALIBRATION),
             Measured::new("near_old_accuracy", near_old(subject), "fraction", CLASS),
         ];
+        let of_class =
+            |(class, change): &(ClassId, f64)| Measured::new(format!("class_change_{}", class.0), Some(*change), "fraction", CLASS).descriptive();
+        figures.extend(changes.iter().map(of_class));
         let axis = |label: &str| Axis { label: label.to_string(), log: false };
         let drawn = bins.iter().filter(|(confidence, _, n)| confidence.is_finite() && *n >= DRAWN);
         let points: Vec<(f64, f64)> = drawn.map(|(confidence, right, _)| (*confidence, *right)).collect();
@@ -94,7 +99,7 @@ fn retain_classes(subject: &Subject<'_>) -> Vec<(ClassId, f64)> {
 }
 
 /// Class by class, the accuracy less the oracles' mean; empty without oracles.
-fn changes(subject: &Subject<'_>, classes: &[(ClassId, f64)]) -> Vec<f64> {
+fn changes(subject: &Subject<'_>, classes: &[(ClassId, f64)]) -> Vec<(ClassId, f64)> {
     let theirs: Vec<Vec<(ClassId, f64)>> = subject
         .oracles
         .iter()
@@ -102,7 +107,7 @@ fn changes(subject: &Subject<'_>, classes: &[(ClassId, f64)]) -> Vec<f64> {
         .collect();
     let change = |(class, accuracy): &(ClassId, f64)| {
         let of: Vec<f64> = theirs.iter().flatten().filter(|(c, _)| c == class).map(|(_, a)| *a).collect();
-        (!of.is_empty()).then(|| accuracy - stats::mean(&of))
+        (!of.is_empty()).then(|| (*class, accuracy - stats::mean(&of)))
     };
     classes.iter().filter_map(change).collect()
 }

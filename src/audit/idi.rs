@@ -1,7 +1,7 @@
 //! `idi`: the information difference index, one number for what all cuts together still know of the old class.
 
 use super::verdict::Figures;
-use super::{Audit, Measured, mlp_probe, probe};
+use super::{Audit, Measured, Reference, mlp_probe, probe};
 use crate::stats;
 use crate::summary::{Family, ModelKind};
 
@@ -45,7 +45,7 @@ impl Audit for Idi {
         let both = sources.map(|(suffix, audit, metric)| {
             let (index, difference) = compared(me, all, audit, metric);
             [
-                Measured::new(format!("idi{suffix}"), index, "index", TOLERANCE).showing_old_class(),
+                Measured::new(format!("idi{suffix}"), index, "index", TOLERANCE).showing_old_class().against(Reference::OraclesMeanSigned),
                 Measured::new(format!("information_difference{suffix}"), difference, "nats", 0.01).descriptive(),
             ]
         });

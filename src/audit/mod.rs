@@ -114,7 +114,8 @@ impl From<Vec<Measured>> for Findings {
 }
 
 /// Whether a figure is a comparison with the oracles. Then an oracle is compared with the others, and since these are compared with it in turn,
-/// oracles' figures share terms and differ less from each other than a further model's would: their deviation is too small to judge by.
+/// oracles' figures share terms and differ less (or more) from each other than a further model's would: their deviation is too small (or too large) to
+/// judge by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Reference {
     /// The figure is the model's own.
@@ -126,11 +127,14 @@ pub enum Reference {
     /// A comparison with the oracles' mean. With independent deviations vᵢ from their common mean, ‖vᵢ − v̄‖² over the others' v̄ has
     /// ‖vᵢ‖² once and every other ‖vⱼ‖² by 1/(n−1)², so that the squares of two oracles differ by (‖vᵢ‖² − ‖vₖ‖²)(1 − 1/(n−1)²).
     OraclesMean,
+    /// A signed comparison with the oracles' mean, such as a difference. With vᵢ as above, vᵢ − v̄ over the n−1 others is n/(n−1) times the difference
+    /// to the mean of all, a further model's v − v̄ is just that: two oracles differ by n/(n−1) times too much.
+    OraclesMeanSigned,
 }
 
 impl Reference {
     /// What the deviation over `n` oracles is multiplied by to judge a model that is not one of them; none where they are too few. (The gap
-    /// of an oracle held out is too small by the same factor as the deviation of the others, so there it is 1.)
+    /// of an oracle held out is off by the same factor as the deviation of the others, so there it is 1.)
     pub fn correction(self, n: usize) -> Option<f64> {
         let n = n as f64;
         match self {
@@ -138,6 +142,7 @@ impl Reference {
             _ if n < 3.0 => None,
             Self::EachOracle => Some((n - 1.0) / (n - 2.0)),
             Self::OraclesMean => Some((n - 1.0).powi(2) / (n * (n - 2.0))),
+            Self::OraclesMeanSigned => Some((n - 1.0) / n),
         }
     }
 }

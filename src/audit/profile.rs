@@ -103,7 +103,8 @@ fn agreement(subject: &Subject<'_>, role: Role) -> Option<f64> {
     (!shares.is_empty()).then(|| stats::mean(&shares))
 }
 
-/// 1 − mean JS of the subject's outputs on old-class test images and those of an untrained network, the same for every model with as many slots.
+/// 1 − mean JS of the subject's outputs on old-class test images and those of an untrained network, the same for every model with as many slots (made
+/// anew for each: it takes no training).
 fn zrf(subject: &Subject<'_>, mine: &[Vec<f64>], ctx: &Context) -> Result<Option<f64>> {
     let Some(samples) = subject.data.set(Role::Forget, PartName::Test) else { return Ok(None) };
     let spec = subject.me.model.spec();

@@ -1,7 +1,7 @@
 //! `rmia`: the robust membership attack, with the oracles as reference models and unseen images of the class as the population.
 
 use super::membership::{attack, finite, sides, signals::top_confidence};
-use super::{Audit, Findings, Measured, Subject};
+use super::{Audit, Findings, Reference, Subject};
 use crate::context::Context;
 use crate::error::Result;
 use crate::stats::Logits;
@@ -56,7 +56,8 @@ impl Audit for Rmia {
              old class, non-members its test images; an oracle is attacked with the others, and its curve is what there is to reach.",
             &outcome,
         );
-        let figures = attack::figures("", &outcome, others.len()).into_iter().map(Measured::showing_old_class).collect();
+        let figures =
+            attack::figures("", &outcome, others.len()).into_iter().map(|m| m.showing_old_class().against(Reference::OraclesMeanSigned)).collect();
         Ok(Findings { figures, exhibits: exhibit.into_iter().collect() })
     }
 }

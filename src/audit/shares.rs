@@ -104,8 +104,10 @@ pub fn accuracies(name: &str, data: &AuditData, cut: &CutFeatures, mut accuracy:
     Ok(out)
 }
 
-/// `NAME`, the accuracy on all training activations less that on control labels, shown beside both (Hewitt & Liang 2019): what a read-out finds in
-/// the features, not in its own freedom to fit; 0.5 at most, 0 for a read-out that can tell anything from anything, or nothing.
+/// `NAME`, the accuracy on all training activations less that on control labels, shown beside both: the selectivity of
+/// Hewitt & Liang 2019, 0.5 at most. Their control labels are fixed by the word, so that a probe can learn them by heart and be right on words that come
+/// again; images do not come again, so that labels drawn image by image are right half the time on test images, whatever a read-out's freedom to fit.
+/// What this shows is that nothing of the test labels leaks into a read-out, and chance on as many samples.
 pub fn selectivity(name: &str, accuracies: &[Measured], control: Option<f64>, cut: &CutFeatures) -> Measured {
     let difference = accuracies.first().and_then(|all| all.value).zip(control).map(|(accuracy, control)| accuracy - control);
     Measured::new(name, difference, "fraction", 0.01).descriptive().at(&cut.name)

@@ -27,9 +27,12 @@ pub fn into_uninit<T: Copy>(values: Vec<T>) -> Vec<MaybeUninit<T>> {
     unsafe { Vec::from_raw_parts(values.as_mut_ptr().cast(), values.len(), values.capacity()) }
 }
 
-/// The same for a slice, to functions that only ever write initialised values.
-pub fn as_uninit(values: &mut [f32]) -> &mut [MaybeUninit<f32>] {
-    // SAFETY: the same layout; the functions here that take room never write uninitialised memory to it.
+/// The same for a slice.
+///
+/// # Safety
+/// Only initialised values may be written to it.
+pub unsafe fn as_uninit(values: &mut [f32]) -> &mut [MaybeUninit<f32>] {
+    // SAFETY: the same layout, and the caller leaves no element uninitialised.
     unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast(), values.len()) }
 }
 

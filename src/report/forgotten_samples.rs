@@ -44,6 +44,9 @@ pub fn forgotten_samples(found: &SampleScores) -> String {
     if let Some(controls) = super::verdict::controls(&found.controls) {
         out += &format!("\n{}\n", inline(&controls));
     }
+    if let Some(calibration) = &found.calibration {
+        out += &format!("\n{}\n", inline(&super::verdict::calibration(calibration)));
+    }
     out += "\nIn brackets the 95 % interval. An area of 50 is chance where both sides were drawn alike; what counts is the gap to the oracles, models \
             retrained without these samples: ✓ within their band, ▲ above it, ▼ below it. This is evidence, not a certificate.\n";
     out

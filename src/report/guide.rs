@@ -143,12 +143,11 @@ fn definition(score: &Score) -> String {
     let points = if score.unit == "fraction" { " points" } else { "" };
     let what = if score.unit.is_empty() { "a number".to_owned() } else { format!("in {}", escape(unit(&score.unit))) };
     let depth = if score.cut.is_some() { ", at each cut" } else { "" };
-    let direction = direction("", score.better);
-    format!(
-        "<li><code>{}</code>: {what}{depth}; {direction}; tolerance {}{points}</li>",
-        breakable(&score.metric),
-        bare(score.tolerance, &score.unit)
-    )
+    let judged = match score.tolerance {
+        Some(_) => format!("{}; tolerance {}{points}", direction("", score.better), bare(score.tolerance, &score.unit)),
+        None => "shown, not judged".to_owned(),
+    };
+    format!("<li><code>{}</code>: {what}{depth}; {judged}</li>", breakable(&score.metric))
 }
 
 /// The resolved configuration.

@@ -153,6 +153,14 @@ pub fn direction(of_unit: &str, better: Better) -> String {
     [unit(of_unit), &words].into_iter().filter(|w| !w.is_empty()).collect::<Vec<_>>().join(", ")
 }
 
+/// Unit and direction of a figure, or that it is not judged.
+pub fn direction_of(score: &Score) -> String {
+    match score.tolerance {
+        Some(_) => direction(&score.unit, score.better),
+        None => [unit(&score.unit), "shown, not judged"].into_iter().filter(|w| !w.is_empty()).collect::<Vec<_>>().join(", "),
+    }
+}
+
 /// A figure inside its band, above it, below it, or not judged: a sign that needs no colour, and its words.
 pub fn mark(score: &Score) -> (&'static str, &'static str, &'static str) {
     match (score.within, score.gap) {

@@ -1,6 +1,6 @@
 //! Every score of the run: a table an audit, a row a figure, a column a model.
 
-use super::headline::{cell, direction};
+use super::headline::{cell, direction_of};
 use super::models::Models;
 use super::text::{UNDEFINED, bare, count, deviation, escape, humanise};
 use super::verdict::breakable;
@@ -42,7 +42,7 @@ fn table(scores: &[Score], models: &Models, audit: &str) -> String {
         .iter()
         .map(|(metric, cut)| {
             let about = scores.iter().find(|s| s.audit == audit && s.metric == *metric);
-            let about = about.map(|s| direction(&s.unit, s.better)).unwrap_or_default();
+            let about = about.map(direction_of).unwrap_or_default();
             let at = cut.map(|c| format!(" <span class=\"cut\">at {}</span>", escape(c))).unwrap_or_default();
             let oracles = oracle_cell(models.oracle_band(audit, metric, *cut));
             let cells: String = columns.iter().map(|m| cell(models.score(m.name, audit, metric, *cut))).collect();

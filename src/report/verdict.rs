@@ -26,7 +26,11 @@ pub fn look(verdict: &str) -> Look {
         "matched" => ("✓", "matched", "Behaves like models that never saw the old class, as far as these audits see."),
         "under-erased" => ("▲", "under", "More of the old class is left than in models that never saw it."),
         "over-erased" => ("▼", "over", "Less of the old class is left than in models that never saw it: a hole that shows."),
-        "off-target" => ("◆", "off", "Differs from models that never saw the old class, but not clearly in how much of that class it shows."),
+        "off-target" => (
+            "◆",
+            "off",
+            "Differs from models that never saw the old class, but no family beyond its limits shows clearly more or less of that class than they do.",
+        ),
         "no verdict" => ("○", "none", "Nothing to judge by."),
         _ => ("○", "none", ""),
     };

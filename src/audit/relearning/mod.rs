@@ -42,7 +42,7 @@ const STATISTICS: usize = 512;
 /// * `auc_head_K`, `auc_full_K`: its mean over those steps. Above the oracles: the class comes back faster than it comes to a model that never saw it.
 /// * `t50_…`, `t80_…`: steps to 0.5 and 0.8 (balanced accuracy 75 % and 90 %), interpolated; a step shows 16 old-class images. 128 or 32 where it is not
 ///   reached, to be read as "at least". Shown, not judged: they say what the area says, on a scale that ends.
-/// * `auc_random_start_all`: as `auc_full_all` from a freshly drawn network (running statistics of retain and learn images); shown with the original.
+/// * `auc_random_start_all`, `t50_…`, `t80_…`: as `auc_full_all` and its fellows from a freshly drawn network (running statistics of retain and learn images); shown with the original.
 ///
 /// Undefined where the class has fewer than K training images.
 #[derive(Debug)]
@@ -94,8 +94,13 @@ impl Audit for Relearning {
         let mut found = relearn(&Start::of(subject.me.model, subject.data)?, Part::Full, subject, ctx)?;
         if subject.me.kind == ModelKind::Original {
             let start = Start::of(&random(subject, ctx)?, subject.data)?;
-            let value = progress(&start, Part::Full, Shots::All, subject, ctx)?.map(|p| p.mean());
-            found.figures.push(Measured::new("auc_random_start_all", value, "fraction", 0.0).descriptive());
+            let progress = progress(&start, Part::Full, Shots::All, subject, ctx)?;
+            let (area, [t50, t80]) = (progress.as_ref().map(Progress::mean), [0.5, 0.8].map(|level| progress.as_ref().map(|p| p.steps_to(level))));
+            for (name, value, unit) in [("auc", area, "fraction"), ("t50", t50, "steps"), ("t80", t80, "steps")] {
+                found.figures.push(Measured::new(format!("{name}_random_start_all"), value, unit, 0.0).descriptive());
+            }
+            let drawn = progress.map(|p| curve(&p, Part::Full, Shots::All));
+            found.exhibits.extend(drawn.map(|e| Exhibit { title: "Learning the old class from all images, from a random start".into(), ..e }));
         }
         Ok(found)
     }

@@ -249,5 +249,10 @@ fn comparisons_with_oracles_are_judged_as_other_figures_are() {
     let naive = share_outside(Reference::Itself, to_each);
     let (each, mean) = (share_outside(Reference::EachOracle, to_each), share_outside(Reference::OraclesMean, to_mean));
     assert!(naive > 0.3, "uncorrected: {naive}");
+    // A difference is farther from 0 where two models are the mean than where three are.
+    let difference = |me: &[f64], others: &[&[f64]]| me[0] - others.iter().map(|o| o[0]).sum::<f64>() / others.len() as f64;
+    let naive = share_outside(Reference::Itself, difference);
+    let signed = share_outside(Reference::OraclesMeanSigned, difference);
+    assert!(naive < 0.13 && (0.13..0.26).contains(&signed), "uncorrected {naive}, corrected {signed}");
     assert!((0.1..0.26).contains(&each) && (0.1..0.26).contains(&mean), "{each} {mean}");
 }

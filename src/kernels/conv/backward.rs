@@ -75,7 +75,8 @@ impl Normalised {
         let mut added = added.map(|a| a.chunks_exact_mut(row));
         for (y, (x, dy)) in self.y.image(i).chunks_exact(row).zip(dy.chunks_exact(row)).enumerate() {
             let gradient = Masked { dy, out: self.out.as_ref().map(|o| &o.image(i)[y * row..][..row]) };
-            let to = as_uninit(&mut to[padded.at(y, 0)..][..row]);
+            // SAFETY: `combine` writes numbers.
+            let to = unsafe { as_uninit(&mut to[padded.at(y, 0)..][..row]) };
             combine(isa, x, gradient, &self.coefficients, to, added.as_mut().and_then(Iterator::next));
         }
     }

@@ -50,6 +50,7 @@ pub enum Floor {
 pub fn max_pool_image(isa: Isa, [h, w, c]: Size, from: &[f32], floor: Floor, to: &mut [MaybeUninit<f32>], places: Option<&mut [MaybeUninit<u8>]>) {
     let (ph, pw) = (h / 2, w / 2);
     assert!(from.len() == h * w * c && to.len() == ph * pw * c, "an image of {h}×{w}×{c}");
+    assert!(places.as_ref().is_none_or(|p| p.len() == to.len()), "a place for each maximum");
     let mut places = places.map(|p| p.chunks_exact_mut(pw * c));
     for (y, to) in to.chunks_exact_mut(pw * c).enumerate() {
         let rows = [&from[2 * y * w * c..][..w * c], &from[(2 * y + 1) * w * c..][..w * c]];

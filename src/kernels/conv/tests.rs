@@ -233,14 +233,14 @@ fn the_number_of_threads_changes_no_bit() {
         (Algorithm::Direct, Sizes::new([1, 160, 11, 11], [192, 160, 3, 3], Geometry { stride: 2, ..same }), Tail::None),
         (Algorithm::Direct, Sizes::new([11, 160, 5, 5], [192, 160, 3, 3], Geometry { stride: 2, ..same }), Tail::None),
     ] {
-        let made = |threads: usize| {
+        let made = |isa: Isa, threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
             pool.install(|| {
                 let [h, w, ci] = s.input;
                 let x = Images::new(dense(random(s.n * s.input_len(), "x"), &[s.n, ci, h, w]));
                 let weights = random(s.weights(), "w");
                 let behind = Behind { algorithm, tail, add: None, places: true, moments: tail == Tail::None };
-                let out = forward(Isa::current(), &s, &x, &weights, &random(s.output[2], "b"), behind);
+                let out = forward(isa, &s, &x, &weights, &random(s.output[2], "b"), behind);
                 let tailed = tail.output(s.output);
                 let saved = match tail {
                     Tail::None => SavedBatch::None,
@@ -250,14 +250,16 @@ fn the_number_of_threads_changes_no_bit() {
                 let dy = Images::new(Images::tensor(random(s.n * tailed.iter().product::<usize>(), "dy"), s.n, tailed));
                 let needs = Needs { input: true, weights: true, bias: true, added: false };
                 let given = Given { algorithm, sizes: &s, x: &x, weights: &weights, saved: &saved, dy: &dy, needs, onto: None };
-                let grads = backward(Isa::current(), given);
+                let grads = backward(isa, given);
                 let moments = out.moments.map(|m| m.mean_and_variance());
                 (out.floats, moments, grads.input, grads.weights, grads.bias)
             })
         };
-        let one = made(1);
-        for threads in [2, 3, 5] {
-            assert!(made(threads) == one, "{s:?}: other bits on {threads} threads");
+        for isa in Isa::available() {
+            let one = made(isa, 1);
+            for threads in [2, 3, 5] {
+                assert!(made(isa, threads) == one, "{s:?} on {}: other bits on {threads} threads", isa.name());
+            }
         }
     }
 }

@@ -18,6 +18,13 @@ pub struct Masked<'a> {
     pub out: Option<&'a [f32]>,
 }
 
+impl Masked<'_> {
+    /// Whether it is of `len` values.
+    fn fits(&self, len: usize) -> bool {
+        self.dy.len() == len && self.out.is_none_or(|out| out.len() == len)
+    }
+}
+
 /// Adds to `sums`, per channel over the pixels of `x`: Σ b and Σ b² with b = x − `centre`; with a gradient d, Σ d and Σ d·b.
 ///
 /// # Panics
@@ -25,6 +32,7 @@ pub struct Masked<'a> {
 pub fn add_sums(isa: Isa, x: &[f32], centre: &[f32], gradient: Option<Masked>, sums: &mut [[f64; 2]]) {
     let c = centre.len();
     assert!(x.len().is_multiple_of(c) && sums.len() == c, "whole pixels of {c} channels");
+    assert!(gradient.is_none_or(|g| g.fits(x.len())), "a gradient for each value");
     isa.dispatch(Sums { x, centre, gradient, sums });
 }
 
@@ -219,8 +227,9 @@ pub fn combine(
     dx: &mut [MaybeUninit<f32>],
     passed: Option<&mut [MaybeUninit<f32>]>,
 ) {
-    assert!(x.len() == dx.len() && gradient.dy.len() == x.len(), "one value a channel");
+    assert!(x.len() == dx.len() && gradient.fits(x.len()) && passed.as_ref().is_none_or(|p| p.len() == x.len()), "a gradient for each value");
     let [a, b, e] = coefficients;
+    assert!(a.0.len() == b.0.len() && a.0.len() == e.0.len(), "one value a channel");
     isa.dispatch(Combine { x, gradient, a: &a.0, b: &b.0, e: &e.0, dx, passed });
 }
 

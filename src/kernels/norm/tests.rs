@@ -147,4 +147,7 @@ proptest! {
 fn more_than_a_thread_and_a_strip() {
     check([19, 16, 12, 12], true, true, true);
     check([9, 48, 10, 10], false, true, true);
+    // Four vectors of AVX-512 at a time, and what is left.
+    check([9, 83, 6, 6], true, true, true);
+    check([5, 83, 6, 6], false, false, false);
 }

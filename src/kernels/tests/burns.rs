@@ -226,6 +226,16 @@ fn can_pool(shapes: &Shapes) -> bool {
     side(shapes, 0) > 1 && side(shapes, 1) > 1
 }
 
+#[test]
+fn pointwise_over_few_pixels() {
+    let same = Geometry { stride: 1, padding: 0, groups: 1 };
+    for (x, co) in [([1, 3, 7, 7], 5), ([1, 40, 8, 8], 33), ([3, 16, 4, 5], 24), ([64, 7, 1, 1], 16)] {
+        for tail in [Tail::None, Tail::Relu] {
+            conv_tail_is_burns((x, [co, x[1], 1, 1], same), tail, true);
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(crate::kernels::cases(64))]
 

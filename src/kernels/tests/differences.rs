@@ -191,6 +191,20 @@ proptest! {
     }
 
     #[test]
+    fn of_a_pointwise_convolution_over_few_pixels(n in 1usize..4, ci in 2usize..20, co in 1usize..20, h in 2usize..5, w in 2usize..5) {
+        let (x_shape, w_shape) = ([n, ci, h, w], [co, ci, 1, 1]);
+        let inputs = [("x", draws(size(&x_shape), "x")), ("weights", draws(size(&w_shape), "weights")), ("bias", draws(co, "bias"))];
+        on_every_isa(|| compare(&inputs, Kinks::None, |floats, dy| {
+            let (x, weights, bias) = (leaf(&floats[0], x_shape), leaf(&floats[1], w_shape), leaf(&floats[2], [co]));
+            // The way for it is taken with channels last alone.
+            let same = Geometry { stride: 1, padding: 0, groups: 1 };
+            let y = conv_tail(channels_last(x.clone()), weights.clone(), Some(bias.clone()), same, Tail::None);
+            let gradients = backward(&y, dy, &[&gradient(&x), &gradient(&weights), &gradient(&bias)]);
+            (values(y), gradients)
+        }));
+    }
+
+    #[test]
     fn of_a_convolution_with_normalisation(shapes in shapes(7, 9), settings in settings()) {
         prop_assume!(shapes.0[0] * side(&shapes, 0) * side(&shapes, 1) > 8);
         on_every_isa(|| convolution_and_normalisation(shapes, settings));
