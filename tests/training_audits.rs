@@ -113,7 +113,10 @@ fn a_known_class_comes_back_faster_than_to_a_random_network() {
     // 60 training images a class.
     assert_eq!(get("auc_head_100"), None);
     assert_eq!(get("t50_full_100"), None);
-    assert_eq!(found.exhibits.len(), 6);
+    let [t50, t80] = ["t50_random_start_all", "t80_random_start_all"].map(|t| get(t).unwrap());
+    assert!(0.0 < t50 && t50 <= t80 && t80 <= 32.0, "{t50}, {t80}");
+    // Two parts, three numbers of images; the random start.
+    assert_eq!(found.exhibits.len(), 7);
     for e in &found.exhibits {
         let Content::Curve { points, .. } = &e.content else { panic!("{}: no curve", e.title) };
         assert!(points.len() >= 6 && points.windows(2).all(|w| w[0].0 < w[1].0), "{}: {points:?}", e.title);
