@@ -281,7 +281,7 @@ impl Method for Regrow {
         let large = (above > ABOVE_FINE && self.budget < BUDGET_FOR_LARGE_TOPS).then(|| {
             format!(
                 "{:.0} % of the network's arithmetic lies above the cut, all of it to be trained with {:.1} % of a retraining; with up to {:.0} % \
-                 most swaps were matched, with the 32 % of resnet20 one of two, the other just not (docs/study.md). A larger regrow.budget \
+                 most swaps were matched, with the 32 % of resnet20 one pair of three (docs/study.md). A larger regrow.budget \
                  ({BUDGET_FOR_LARGE_TOPS} was enough there) or a retraining is safer.",
                 100.0 * above,
                 100.0 * self.budget,
