@@ -71,7 +71,10 @@ fn read_outs_are_fitted_on_as_many_images_as_asked_for() {
         assert_ne!(by(&few, audit), by(&run, audit), "{audit}");
     }
     assert_eq!(by(&few, "accuracy"), by(&run, "accuracy"));
-    assert!(String::from_utf8(bench.read("few/report.html")).unwrap().contains("read-outs from 100 training images at most"));
+    let page = String::from_utf8(bench.read("few/report.html")).unwrap();
+    assert!(page.contains("read-outs from 100 training images at most"));
+    // Every figure says of itself whether it is judged.
+    assert!(page.contains("<code>zrf</code>: in index; shown, not judged"));
     // The directory says how it was audited, so that it is audited so again; a run that is begun so is.
     bench.unlearn("audit few --quiet").refused(&["no such file"]);
     bench.swap("fewer", "--oracles 3 --methods finetune --controls false --probe-samples 100");
@@ -289,6 +292,7 @@ fn samples_that_were_to_be_forgotten_are_attacked() {
     let line = format!("audit retrained.safetensors --original original.safetensors {oracles} --forget-samples forget.txt");
     let text = bench.unlearn(&format!("{line} --out found")).ok().out;
     assert!(text.contains("80 training samples that were to be forgotten from 120 unseen ones of the same classes"), "{text}");
+    assert!(text.contains("Limits – ") && text.contains("Held out, 3 of 3 oracles are matched"), "{text}");
     let found: SampleScores = serde_json::from_slice(&bench.read("found/samples.json")).unwrap();
     let of = |model: &str, metric: &str| found.scores.iter().find(|s| s.model == model && s.metric == metric).unwrap();
     let value = |model: &str, metric: &str| of(model, metric).value.unwrap();

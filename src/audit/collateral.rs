@@ -179,6 +179,7 @@ mod tests {
         let of = |metric: &str| value(&found, metric).expect("defined");
         assert_eq!((of("worst_class_accuracy"), of("class_accuracy_spread")), (0.0, 1.0));
         assert_eq!((of("worst_class_change"), of("largest_class_change")), (-1.0, 1.0));
+        assert_eq!(["class_change_0", "class_change_1", "class_change_3", "class_change_4"].map(of), [0.0, 0.0, -1.0, 0.0], "by the class's number");
         // The made-up set has as many test images of each class: 4 of 5 are right.
         assert!((of("calibration_error") - 0.16).abs() < 1e-6, "{}", of("calibration_error"));
         assert_eq!(value(&found, "near_old_accuracy"), None, "no original");

@@ -42,7 +42,8 @@ const STATISTICS: usize = 512;
 /// * `auc_head_K`, `auc_full_K`: its mean over those steps. Above the oracles: the class comes back faster than it comes to a model that never saw it.
 /// * `t50_…`, `t80_…`: steps to 0.5 and 0.8 (balanced accuracy 75 % and 90 %), interpolated; a step shows 16 old-class images. 128 or 32 where it is not
 ///   reached, to be read as "at least". Shown, not judged: they say what the area says, on a scale that ends.
-/// * `auc_random_start_all`, `t50_…`, `t80_…`: as `auc_full_all` and its fellows from a freshly drawn network (running statistics of retain and learn images); shown with the original.
+/// * `auc_random_start_all`, `t50_…`, `t80_…`: as `auc_full_all` and its fellows from a freshly drawn network (running statistics of retain and learn
+///   images); shown with the original.
 ///
 /// Undefined where the class has fewer than K training images.
 #[derive(Debug)]
