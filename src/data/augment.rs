@@ -5,6 +5,7 @@
 //! | `augment` | [`Augmentation`]: the steps, what is drawn for each, in the notebooks' order |
 //! | `geometry` | affine map, crop and resize, flip: no randomness |
 //! | `colour` | brightness, contrast, saturation, hue: no randomness |
+//! | `tensors` | the same for a batch at once by tensor operations, where images stay on a GPU |
 //!
 //! Images are 0–1 floats throughout. torchvision does the same to EMNIST; CIFAR-10's steps it applies to 8-bit pictures,
 //! rounding after each, which is not imitated: the difference is below one grey level a step.
@@ -12,7 +13,9 @@
 
 mod colour;
 mod geometry;
+mod tensors;
 
+use burn::tensor::Tensor;
 use rand::RngExt;
 use rand::seq::SliceRandom;
 
@@ -116,9 +119,37 @@ impl Augmentation {
         out.iter_mut().zip(bytes).for_each(|(o, b)| *o = f32::from(*b) / 255.0);
         let mut scratch = vec![0f32; out.len()];
         for step in &self.steps {
-            step.apply(shape, rng, out, &mut scratch);
+            step.draw(shape, rng).apply(shape, out, &mut scratch);
         }
     }
+
+    /// Augmented copies of N×C×H×W `images` of 0–1 floats, made where they are; one stream an image. The numbers drawn are those that
+    /// [`Augmentation::apply`] draws. So are the images, to rounding: where a nearest pixel is a matter of rounding, to the pixel next to it.
+    pub fn apply_to_batch(&self, images: Tensor<4>, streams: &mut [Stream]) -> Tensor<4> {
+        let [_, c, h, w] = images.dims();
+        self.steps.iter().fold(images, |images, step| {
+            let changes: Vec<Change> = streams.iter_mut().map(|stream| step.draw([c, h, w], stream)).collect();
+            tensors::apply(images, &changes)
+        })
+    }
+}
+
+/// What a [`Step`] does to one image, its random numbers drawn.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Change {
+    Affine(Affine),
+    ResizedCrop(Crop),
+    ColourJitter(Jitter),
+    /// Or not.
+    FlipHorizontally(bool),
+}
+
+/// Four changes of colour: by how much, none for not at all, and in which order.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Jitter {
+    /// Brightness, contrast, saturation, hue.
+    factors: [Option<f32>; 4],
+    order: [usize; 4],
 }
 
 impl Step {
@@ -144,46 +175,55 @@ impl Step {
         }
     }
 
-    fn apply(&self, shape: [usize; 3], rng: &mut Stream, image: &mut [f32], scratch: &mut [f32]) {
-        let [channels, height, width] = shape;
+    /// What is done to the next image of `shape` = C, H, W.
+    fn draw(&self, [channels, height, width]: [usize; 3], rng: &mut Stream) -> Change {
         match *self {
-            Self::Affine { degrees, translate, scale, shear } => {
-                let map = Affine {
-                    degrees: uniform(rng, (-degrees, degrees)),
-                    // As Python's `round`, which torchvision uses: half to even.
-                    right: (width as f64 * uniform(rng, (-translate, translate))).round_ties_even(),
-                    down: (height as f64 * uniform(rng, (-translate, translate))).round_ties_even(),
-                    scale: uniform(rng, scale),
-                    shear: uniform(rng, (-shear, shear)),
-                };
+            Self::Affine { degrees, translate, scale, shear } => Change::Affine(Affine {
+                degrees: uniform(rng, (-degrees, degrees)),
+                // As Python's `round`, which torchvision uses: half to even.
+                right: (width as f64 * uniform(rng, (-translate, translate))).round_ties_even(),
+                down: (height as f64 * uniform(rng, (-translate, translate))).round_ties_even(),
+                scale: uniform(rng, scale),
+                shear: uniform(rng, (-shear, shear)),
+            }),
+            Self::ResizedCrop { scale, ratio } => Change::ResizedCrop(draw_crop(rng, [height, width], scale, ratio)),
+            Self::ColourJitter { brightness, contrast, saturation, hue } => {
+                let drawn = [brightness, contrast, saturation, hue].map(|bounds| uniform(rng, bounds) as f32);
+                let happens =
+                    [brightness != (1.0, 1.0), contrast != (1.0, 1.0), saturation != (1.0, 1.0) && channels == 3, hue != (0.0, 0.0) && channels == 3];
+                let mut order = [0, 1, 2, 3];
+                order.shuffle(rng);
+                Change::ColourJitter(Jitter { factors: std::array::from_fn(|i| happens[i].then_some(drawn[i])), order })
+            }
+            Self::FlipHorizontally { probability } => Change::FlipHorizontally(rng.random::<f64>() < probability),
+        }
+    }
+}
+
+impl Change {
+    fn apply(self, [channels, height, width]: [usize; 3], image: &mut [f32], scratch: &mut [f32]) {
+        match self {
+            Self::Affine(map) => {
                 scratch.copy_from_slice(image);
                 geometry::affine(scratch, [height, width], map, image);
             }
-            Self::ResizedCrop { scale, ratio } => {
-                let crop = draw_crop(rng, [height, width], scale, ratio);
+            Self::ResizedCrop(crop) => {
                 scratch.copy_from_slice(image);
                 geometry::resized_crop(scratch, [height, width], crop, image);
             }
-            Self::ColourJitter { brightness, contrast, saturation, hue } => {
-                let factors = [brightness, contrast, saturation, hue].map(|bounds| uniform(rng, bounds) as f32);
-                let mut order = [0, 1, 2, 3];
-                order.shuffle(rng);
+            Self::ColourJitter(Jitter { factors, order }) => {
                 for change in order {
-                    let factor = factors[change];
-                    match change {
-                        0 if brightness != (1.0, 1.0) => colour::brightness(image, factor),
-                        1 if contrast != (1.0, 1.0) => colour::contrast(image, channels, factor),
-                        2 if saturation != (1.0, 1.0) && channels == 3 => colour::saturation(image, factor),
-                        3 if hue != (0.0, 0.0) && channels == 3 => colour::hue(image, factor),
+                    match (change, factors[change]) {
+                        (0, Some(factor)) => colour::brightness(image, factor),
+                        (1, Some(factor)) => colour::contrast(image, channels, factor),
+                        (2, Some(factor)) => colour::saturation(image, factor),
+                        (3, Some(shift)) => colour::hue(image, shift),
                         _ => {}
                     }
                 }
             }
-            Self::FlipHorizontally { probability } => {
-                if rng.random::<f64>() < probability {
-                    geometry::flip_horizontally(image, width);
-                }
-            }
+            Self::FlipHorizontally(true) => geometry::flip_horizontally(image, width),
+            Self::FlipHorizontally(false) => {}
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Batches: from bytes to shuffled, augmented, normalised tensors. While one is worked on, the next two are being made.
+//! Batches: from bytes to shuffled, augmented, normalised tensors. On the CPU, while one is worked on, the next two are being made; on a GPU
+//! images stay there and each batch is made by its own operations, which run beside the program anyway.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -6,7 +7,8 @@ use std::sync::Arc;
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::seq::SliceRandom;
 
-use super::{ClassId, ClassMap, Normalisation, Samples, Slot, ahead::Ahead, augment::Augmentation};
+use super::{ClassId, ClassMap, Normalisation, Samples, Slot, ahead::Ahead, augment::Augmentation, resident};
+use crate::kernels::is_cpu;
 use crate::rng;
 
 /// Samples with the slot that each is to be trained towards; `None` marks a sample of a class that the head has no slot for
@@ -67,8 +69,17 @@ pub struct Batches<'a> {
     order: Arc<[u32]>,
     size: usize,
     next: usize,
-    pixels: Ahead<Vec<f32>>,
+    source: Source,
     device: Device,
+}
+
+/// Where images are made.
+#[derive(Debug)]
+enum Source {
+    /// In main memory, ahead of need.
+    Here(Ahead<Vec<f32>>),
+    /// On the device.
+    There(Maker),
 }
 
 impl<'a> Batches<'a> {
@@ -101,11 +112,12 @@ impl<'a> Batches<'a> {
         augmentation: Option<(Augmentation, u64)>,
         device: &Device,
     ) -> Self {
-        let batches = (0..order.len()).step_by(size).map(|start| start..(start + size).min(order.len()));
-        let pieces: Vec<Range<usize>> = batches.flat_map(|b| b.clone().step_by(PIECE).map(move |at| at..(at + PIECE).min(b.end))).collect();
         let maker = Maker { samples: data.samples.clone(), order: order.clone(), augmentation, normalisation: normalisation.clone() };
-        let pixels = Ahead::new(pieces.len(), AHEAD * size.div_ceil(PIECE), move |i| maker.make(pieces[i].clone()));
-        Self { data, order, size, next: 0, pixels, device: device.clone() }
+        let source = match is_cpu(device) || data.samples.part().pixels.len() > resident::LIMIT {
+            true => Source::Here(maker.ahead(size)),
+            false => Source::There(maker),
+        };
+        Self { data, order, size, next: 0, source, device: device.clone() }
     }
 }
 
@@ -116,22 +128,32 @@ impl Iterator for Batches<'_> {
         if self.next >= self.order.len() {
             return None;
         }
-        let end = (self.next + self.size).min(self.order.len());
-        let picked = &self.order[self.next..end];
-        self.next = end;
+        let places = self.next..(self.next + self.size).min(self.order.len());
+        self.next = places.end;
+        let picked = &self.order[places.clone()];
         let samples = &self.data.samples;
-        let [c, h, w] = samples.shape();
-        let mut pixels = Vec::with_capacity(picked.len() * c * h * w);
-        for piece in self.pixels.take(picked.len().div_ceil(PIECE)) {
-            pixels.extend_from_slice(&piece);
-        }
+        let images = match &mut self.source {
+            Source::Here(ahead) => {
+                let [c, h, w] = samples.shape();
+                let mut pixels = Vec::with_capacity(picked.len() * c * h * w);
+                for piece in ahead.take(picked.len().div_ceil(PIECE)) {
+                    pixels.extend_from_slice(&piece);
+                }
+                Tensor::from_data(TensorData::new(pixels, [picked.len(), c, h, w]), &self.device)
+            }
+            Source::There(maker) => {
+                let images = maker.make_there(places, &self.device.clone().without_autodiff());
+                if self.device.is_autodiff() { Tensor::from_inner(images) } else { images }
+            }
+        };
         let slots = picked.iter().map(|i| self.data.slots[*i as usize]).collect();
         let classes = picked.iter().map(|i| samples.class(*i as usize)).collect();
-        Some(Batch { images: Tensor::from_data(TensorData::new(pixels, [picked.len(), c, h, w]), &self.device), slots, classes })
+        Some(Batch { images, slots, classes })
     }
 }
 
 /// What makes pixels: its own handles on everything, as it works on other threads.
+#[derive(Debug)]
 struct Maker {
     samples: Samples,
     order: Arc<[u32]>,
@@ -140,6 +162,30 @@ struct Maker {
 }
 
 impl Maker {
+    /// Batches of `size`, in pieces that are made before they are asked for.
+    fn ahead(self, size: usize) -> Ahead<Vec<f32>> {
+        let count = self.order.len();
+        let batches = (0..count).step_by(size).map(|start| start..(start + size).min(count));
+        let pieces: Vec<Range<usize>> = batches.flat_map(|b| b.clone().step_by(PIECE).map(move |at| at..(at + PIECE).min(b.end))).collect();
+        Ahead::new(pieces.len(), AHEAD * size.div_ceil(PIECE), move |i| self.make(pieces[i].clone()))
+    }
+
+    /// The stream that augments the sample `number` of the part.
+    fn stream(seed: u64, number: u32) -> rng::Stream {
+        rng::stream(seed, "sample", u64::from(number))
+    }
+
+    /// The images at `places` of the order, N×C×H×W, made on `device`: those of [`Maker::make`] to rounding.
+    fn make_there(&self, places: Range<usize>, device: &Device) -> Tensor<4> {
+        let numbers: Vec<u32> = self.order[places].iter().map(|i| self.samples.indices[*i as usize]).collect();
+        let mut images = resident::pick(self.samples.part(), &numbers, device);
+        if let Some((augmentation, seed)) = &self.augmentation {
+            let mut streams: Vec<rng::Stream> = numbers.iter().map(|number| Self::stream(*seed, *number)).collect();
+            images = augmentation.apply_to_batch(images, &mut streams);
+        }
+        resident::normalised(images, &self.normalisation)
+    }
+
     /// The images at `places` of the order, N·C·H·W.
     fn make(&self, places: Range<usize>) -> Vec<f32> {
         let [c, h, w] = self.samples.shape();
@@ -149,8 +195,7 @@ impl Maker {
             let bytes = self.samples.image(i as usize);
             match &self.augmentation {
                 Some((augmentation, seed)) => {
-                    let place = self.samples.indices[i as usize];
-                    augmentation.apply(bytes, [c, h, w], &mut rng::stream(*seed, "sample", u64::from(place)), out);
+                    augmentation.apply(bytes, [c, h, w], &mut Self::stream(*seed, self.samples.indices[i as usize]), out);
                 }
                 None => out.iter_mut().zip(bytes).for_each(|(o, b)| *o = f32::from(*b) / 255.0),
             }
@@ -222,6 +267,48 @@ mod tests {
                 let pixels: Vec<u32> = batches.iter().flat_map(|b| b.0.iter().map(|v| v.to_bits())).collect();
                 assert!(pixels.into_iter().eq(expected.iter().flat_map(|e| e.0.iter().map(|v| v.to_bits()))), "{threads} threads, batch {size}");
             }
+        }
+    }
+
+    #[test]
+    fn images_made_on_the_device_are_those_made_here() {
+        let shape = [3, 7, 5]; // 105 pixels: the last word is not full
+        let pixels: Vec<u8> = (0..50 * 105).map(|i| (i * 97 % 256) as u8).collect();
+        let labels = (0..50).map(|i| ClassId(i % 3)).collect();
+        let part = Arc::new(super::super::Part::new("made up", shape, pixels, labels, 3).expect("sizes fit"));
+        for augmentation in [None, Some((Augmentation::cifar10(), 11))] {
+            let normalisation = Normalisation { mean: vec![0.1, 0.2, 0.3], std: vec![0.5, 0.6, 0.7] };
+            let samples = Samples::of_classes(&part, &[ClassId(0), ClassId(2)]);
+            let order: Arc<[u32]> = (0..samples.len() as u32).rev().collect();
+            let maker = Maker { samples, order, augmentation, normalisation };
+            let (here, there) = (maker.make(3..20), floats(maker.make_there(3..20, &Device::flex())));
+            assert_eq!((here.len(), there.len()), (17 * 105, 17 * 105));
+            let apart = here.iter().zip(&there).filter(|(a, b)| (*a - *b).abs() > 1e-5).count();
+            assert!(apart <= 3, "{apart} values"); // nearest pixels on the edge between two
+        }
+    }
+
+    #[test]
+    fn a_device_that_is_no_cpu_is_fed_from_its_own_memory() {
+        let set = synthetic::blobs().expect("made on the spot");
+        let map = ClassMap::new([1, 2, 4, 5].map(ClassId).to_vec()).expect("four classes");
+        let data = Labelled::new(Samples::of_classes(&set.train, map.classes()), &map);
+        let made = |there: bool| {
+            let device = Device::flex().autodiff();
+            let mut batches = Batches::shuffled(&data, 33, &Normalisation::none(), Some(&Augmentation::emnist()), (7, 3), &device);
+            assert!(matches!(batches.source, Source::Here(_)), "the CPU makes its own");
+            if there {
+                let augmentation = Some((Augmentation::emnist(), rng::derive_seed(7, "augment", 3)));
+                let order = batches.order.clone();
+                batches.source = Source::There(Maker { samples: data.samples.clone(), order, augmentation, normalisation: Normalisation::none() });
+            }
+            batches.map(|b| (b.images.is_autodiff(), floats(b.images.inner()), b.slots, b.classes)).collect::<Vec<_>>()
+        };
+        for (here, there) in made(false).iter().zip(made(true)) {
+            assert!(here.0 && there.0, "on the autodiff device");
+            assert_eq!((&here.2, &here.3), (&there.2, &there.3));
+            let apart = here.1.iter().zip(&there.1).filter(|(a, b)| (*a - *b).abs() > 1e-5).count();
+            assert!(apart * 1000 <= here.1.len(), "{apart} of {} values", here.1.len());
         }
     }
 }

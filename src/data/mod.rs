@@ -9,6 +9,7 @@
 //! | `scarcity` | [`Scarcity`]: a swap with less data than the set has |
 //! | `batch` | [`Batches`]: shuffled, augmented, normalised tensors |
 //! | `ahead` | work done ahead of need |
+//! | `resident` | images that stay on a GPU |
 //! | `augment` | the notebooks' augmentations |
 //! | `idx`, `emnist`, `cifar10`, `embedded`, `synthetic` | one format or set a file |
 //! | `download` | fetch with mirrors, resume, checksum |
@@ -23,6 +24,7 @@ pub mod download;
 pub mod embedded;
 pub mod emnist;
 pub mod idx;
+mod resident;
 pub mod scarcity;
 pub mod sheet;
 pub mod synthetic;
@@ -50,6 +52,8 @@ pub struct Part {
     pub pixels: Vec<u8>,
     /// N labels.
     pub labels: Vec<ClassId>,
+    /// The images on a GPU, where one trains on them.
+    resident: resident::Resident,
 }
 
 impl Part {
@@ -69,7 +73,7 @@ impl Part {
         if let Some(bad) = labels.iter().find(|l| l.0 as usize >= classes) {
             return Err(Error::input(at, format!("label {} in a set of {classes} classes", bad.0), "check that this is the set its name says"));
         }
-        Ok(Self { shape, pixels, labels })
+        Ok(Self { shape, pixels, labels, resident: resident::Resident::default() })
     }
 
     /// Number of images.

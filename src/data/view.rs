@@ -102,6 +102,11 @@ impl Samples {
         self.part.image(self.indices[i] as usize)
     }
 
+    /// The part that they are of.
+    pub(super) fn part(&self) -> &Part {
+        &self.part
+    }
+
     /// Channels, height, width.
     pub fn shape(&self) -> [usize; 3] {
         self.part.shape

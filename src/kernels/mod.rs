@@ -64,9 +64,11 @@ pub fn in_use() -> bool {
 
 /// True if the kernels here are to be used for tensors on `device`: they are the CPU back end's, and the kernels are [`in_use`].
 pub fn on_cpu(device: &Device) -> bool {
-    if !in_use() {
-        return false;
-    }
+    in_use() && is_cpu(device)
+}
+
+/// True for the CPU back end's device, with autodiff or without.
+pub fn is_cpu(device: &Device) -> bool {
     match device.as_dispatch() {
         DispatchDevice::Flex(_) => true,
         DispatchDevice::Autodiff(inner) => matches!(**inner, DispatchDevice::Flex(_)),

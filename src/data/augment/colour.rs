@@ -1,7 +1,7 @@
 //! Changing values: torchvision's `adjust_*` for tensors. Images are CHW floats from 0 to 1, and stay so.
 
 /// Weights of red, green and blue in grey, as torchvision has them (they add up to 0.9999).
-const GREY: [f32; 3] = [0.2989, 0.587, 0.114];
+pub(super) const GREY: [f32; 3] = [0.2989, 0.587, 0.114];
 
 fn grey(red: f32, green: f32, blue: f32) -> f32 {
     GREY[0] * red + GREY[1] * green + GREY[2] * blue

@@ -18,7 +18,7 @@ pub(super) struct Affine {
 impl Affine {
     /// The six numbers that take a point of the result to its origin: torchvision's `_get_inverse_affine_matrix` about
     /// `centre` (y, x). With R the rotation, H the shear and s the scale, (x, y) ← (sRH)⁻¹ ((x, y) − centre − shift) + centre.
-    fn inverse(self, [cy, cx]: [f64; 2]) -> [f64; 6] {
+    pub(super) fn inverse(self, [cy, cx]: [f64; 2]) -> [f64; 6] {
         let (sin, cos) = self.degrees.to_radians().sin_cos();
         let tan = self.shear.to_radians().tan();
         // R·H = [[a, b], [c, d]], determinant 1.

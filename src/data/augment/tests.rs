@@ -200,3 +200,51 @@ fn steps_are_described() {
     );
     assert!(Augmentation::none().is_none() && Augmentation::none().describe().is_empty());
 }
+
+/// Images of C×32×32 bytes that have edges, grey pixels and saturated ones.
+fn bytes(channels: usize, number: usize) -> Vec<u8> {
+    let byte = |i: usize| match (i / 32) % 4 {
+        0 => 0,
+        1 => 255,
+        _ => (i * 37 + i % 1024 * (7 + number)) % 256,
+    };
+    (0..channels * 1024).map(|i| byte(i) as u8).collect()
+}
+
+#[test]
+fn a_batch_by_tensor_operations_is_its_images_one_by_one() {
+    use crate::model::tensors::floats;
+    use burn::tensor::{Device, TensorData};
+    let every = |step: &Step| Augmentation { steps: vec![step.clone()] };
+    let (colour, grey) = (Augmentation::cifar10(), Augmentation::emnist());
+    let mut cases: Vec<(Augmentation, usize)> = colour.steps.iter().map(|s| (every(s), 3)).chain(grey.steps.iter().map(|s| (every(s), 1))).collect();
+    // Each colour change alone, far out.
+    let still = ((1.0, 1.0), (1.0, 1.0), (1.0, 1.0), (0.0, 0.0));
+    let jitter = |(brightness, contrast, saturation, hue)| (every(&Step::ColourJitter { brightness, contrast, saturation, hue }), 3);
+    cases.extend([
+        jitter(((0.2, 2.0), still.1, still.2, still.3)),
+        jitter((still.0, (0.2, 2.0), still.2, still.3)),
+        jitter((still.0, still.1, (0.2, 2.0), still.3)),
+        jitter((still.0, still.1, still.2, (-0.5, 0.5))),
+        (every(&Step::Affine { degrees: 40.0, translate: 0.3, scale: (0.6, 1.6), shear: 20.0 }), 3),
+        (every(&Step::ResizedCrop { scale: (0.1, 1.0), ratio: CROP_RATIO }), 3),
+        (colour, 3),
+        (grey, 1),
+        (Augmentation::none(), 1),
+    ]);
+    for (augmentation, channels) in cases {
+        let (n, size) = (40, channels * 1024);
+        let images: Vec<Vec<u8>> = (0..n).map(|i| bytes(channels, i)).collect();
+        let stream = |i: usize| rng::stream(9, "t", i as u64);
+        let mut expected = vec![0.0; n * size];
+        for (i, (image, out)) in images.iter().zip(expected.chunks_exact_mut(size)).enumerate() {
+            augmentation.apply(image, [channels, 32, 32], &mut stream(i), out);
+        }
+        let start: Vec<f32> = images.concat().into_iter().map(|b| f32::from(b) / 255.0).collect();
+        let start = Tensor::<4>::from_data(TensorData::new(start, [n, channels, 32, 32]), &Device::flex());
+        let found = floats(augmentation.apply_to_batch(start, &mut (0..n).map(stream).collect::<Vec<_>>()));
+        let apart = found.iter().zip(&expected).filter(|(f, e)| (*f - *e).abs() > 1e-5).count();
+        // Places at which f32 and f64 disagree on the nearest pixel.
+        assert!(apart as f64 <= 2e-4 * found.len() as f64, "{:?}: {apart} of {} values", augmentation.describe(), found.len());
+    }
+}
