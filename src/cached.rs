@@ -1,4 +1,5 @@
-//! Training the top of a network on cached activations: what lies below a cut runs once a sample, not once a step.
+//! Training the top of a network on cached activations: what lies below a cut runs once a sample, not once a step. On a GPU the cache stays
+//! there.
 
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -7,6 +8,7 @@ use rand::seq::SliceRandom;
 use crate::context::{Context, TrainSettings};
 use crate::data::{Batches, Labelled, Slot};
 use crate::error::Result;
+use crate::kernels::is_cpu;
 use crate::model::{Activations, Classifier, Cut, tensors::floats};
 use crate::rng;
 use crate::train::{self, EpochMeter, INFERENCE_BATCH};
@@ -14,25 +16,45 @@ use crate::train::{self, EpochMeter, INFERENCE_BATCH};
 /// Activations of samples at one cut, with the slots that they are trained towards.
 #[derive(Debug)]
 pub struct Cache {
-    values: Vec<f32>,
+    values: Values,
     shape: [usize; 3],
     slots: Vec<Option<Slot>>,
 }
 
+/// N·C·H·W activations.
+#[derive(Debug)]
+enum Values {
+    /// In main memory: for the CPU.
+    Here(Vec<f32>),
+    /// On a GPU, N×CHW; none as long as there is none.
+    There(Option<Box<Tensor<2>>>),
+}
+
 impl Cache {
-    /// `values`, N·C·H·W floats of N samples of `shape` C×H×W, and N slots.
+    /// `values`, N·C·H·W floats of N samples of `shape` C×H×W, and N slots, to train with on `device`.
     ///
     /// # Panics
     /// If the sizes do not belong together.
-    pub fn new(values: Vec<f32>, shape: [usize; 3], slots: Vec<Option<Slot>>) -> Self {
-        assert_eq!(values.len(), slots.len() * shape.iter().product::<usize>(), "a row a sample");
+    pub fn new(values: Vec<f32>, shape: [usize; 3], slots: Vec<Option<Slot>>, device: &Device) -> Self {
+        let width = shape.iter().product::<usize>();
+        assert_eq!(values.len(), slots.len() * width, "a row a sample");
+        let values = match is_cpu(device) {
+            true => Values::Here(values),
+            false => {
+                Values::There(Some(Box::new(Tensor::from_data(TensorData::new(values, [slots.len(), width]), &device.clone().without_autodiff()))))
+            }
+        };
         Self { values, shape, slots }
     }
 
-    /// An empty cache for the activations of `samples` samples of `model` at `cut`.
-    pub fn with_capacity(samples: usize, model: &Classifier, cut: Cut) -> Self {
+    /// An empty cache on `device` for the activations of `samples` samples of `model` at `cut`.
+    pub fn with_capacity(samples: usize, model: &Classifier, cut: Cut, device: &Device) -> Self {
         let shape = model.spec().cut_shapes[cut.0];
-        Self { values: Vec::with_capacity(samples * shape.iter().product::<usize>()), shape, slots: Vec::with_capacity(samples) }
+        let values = match is_cpu(device) {
+            true => Values::Here(Vec::with_capacity(samples * shape.iter().product::<usize>())),
+            false => Values::There(None),
+        };
+        Self { values, shape, slots: Vec::with_capacity(samples) }
     }
 
     /// Adds the activations of `model` at `cut` on `data`, augmented once, in an order of their own; other numbers `copy` augment otherwise.
@@ -43,10 +65,19 @@ impl Cache {
     pub fn add(&mut self, model: &Classifier, cut: Cut, data: &Labelled, copy: u64, ctx: &mut Context) -> Result<()> {
         assert_eq!(self.shape, model.spec().cut_shapes[cut.0], "activations of one cut");
         let (normalisation, seed) = (&ctx.pipeline.normalisation, rng::derive_seed(ctx.seed, "cache", copy));
+        let mut there = Vec::new();
         for batch in Batches::shuffled(data, INFERENCE_BATCH, normalisation, Some(&ctx.pipeline.augmentation), (seed, 0), &ctx.device) {
             ctx.check_interrupt()?;
-            self.values.extend(floats(model.activations(batch.images, cut).0));
+            let made = model.activations(batch.images, cut).0;
+            match &mut self.values {
+                Values::Here(values) => values.extend(floats(made)),
+                Values::There(_) => there.push(made.flatten::<2>(1, 3)),
+            }
             self.slots.extend(batch.slots);
+        }
+        if let Values::There(held) = &mut self.values {
+            let all: Vec<_> = held.take().into_iter().map(|held| *held).chain(there).collect();
+            *held = (!all.is_empty()).then(|| Box::new(Tensor::cat(all, 0)));
         }
         ctx.cost.forwarded_part(data.len(), 1.0 - model.spec().share_above(cut));
         Ok(())
@@ -62,10 +93,23 @@ impl Cache {
         self.slots.is_empty()
     }
 
-    /// The activations of the samples `picked`, N×C×H×W.
+    /// The activations of the samples `picked`, N×C×H×W, on `device`: that of the cache, with autodiff or without.
+    ///
+    /// # Panics
+    /// If a sample is not there.
     pub fn rows(&self, picked: &[usize], device: &Device) -> Tensor<4> {
         let [c, h, w] = self.shape;
-        Tensor::from_data(TensorData::new(gather(&self.values, c * h * w, picked), [picked.len(), c, h, w]), device)
+        let shape = [picked.len(), c, h, w];
+        match &self.values {
+            Values::Here(values) => Tensor::from_data(TensorData::new(gather(values, c * h * w, picked), shape), device),
+            Values::There(values) => {
+                let values = values.as_deref().cloned().expect("a cache with samples");
+                let picked: Vec<i32> = picked.iter().map(|i| i32::try_from(*i).expect("fewer samples than 2³¹")).collect();
+                let numbers = Tensor::from_data(TensorData::new(picked, [shape[0]]), &values.device());
+                let rows = values.select(0, numbers).reshape(shape);
+                if device.is_autodiff() { Tensor::from_inner(rows) } else { rows }
+            }
+        }
     }
 
     /// The slots of the samples `picked`.
@@ -180,5 +224,29 @@ mod tests {
         let gradient = floats(logits.grad(&loss.backward()).expect("tracked"));
         let wanted = [0.013_065, -0.013_065, 0.440_399, -0.440_399];
         assert!(gradient.iter().zip(wanted).all(|(g, w)| (g - w).abs() < 1e-5), "{gradient:?}");
+    }
+
+    #[test]
+    fn a_cache_on_the_device_holds_what_one_here_holds() {
+        let set = crate::data::synthetic::blobs().expect("made on the spot");
+        let map = crate::data::ClassMap::new([1, 2].map(crate::data::ClassId).to_vec()).expect("two classes");
+        let data = Labelled::new(crate::data::Samples::of_classes(&set.train, map.classes()), &map);
+        let device = Device::flex();
+        let model = Classifier::new("cnn-s", set.shape(), 2, 1, &device).expect("small");
+        let mut ctx = crate::audit::fixture::Fixture::new().context();
+        let cut = Cut(1);
+        let mut here = Cache::with_capacity(2 * data.len(), &model, cut, &device);
+        let mut there = Cache { values: Values::There(None), shape: here.shape, slots: vec![] };
+        for cache in [&mut here, &mut there] {
+            (0..2).for_each(|copy| cache.add(&model, cut, &data, copy, &mut ctx).expect("no Ctrl-C"));
+        }
+        assert!(matches!(&there.values, Values::There(Some(all)) if all.dims()[0] == 2 * data.len()));
+        assert_eq!(here.slots, there.slots);
+        let picked = [3, 0, data.len() + 5, 3];
+        for device in [device.clone(), device.autodiff()] {
+            let (a, b) = (here.rows(&picked, &device), there.rows(&picked, &device));
+            assert_eq!((a.dims(), a.is_autodiff()), (b.dims(), b.is_autodiff()));
+            assert_eq!(floats(a), floats(b));
+        }
     }
 }

@@ -12,7 +12,7 @@ mod collateral;
 mod confidence;
 mod confusion;
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 mod hiding;
 mod idi;
 pub mod linalg;

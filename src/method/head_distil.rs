@@ -75,7 +75,7 @@ impl Method for HeadDistil {
             }
         }
         ctx.cost.forwarded(data.len());
-        let cache = Cache::new(features, original.spec().cut_shapes[last.0], data.slots.clone());
+        let cache = Cache::new(features, original.spec().cut_shapes[last.0], data.slots.clone(), &ctx.device);
         let share = original.spec().share_above(last);
         let device = ctx.device.clone().autodiff();
         let in_head = |name: &str| name.starts_with("head.");

@@ -330,7 +330,7 @@ fn cache(original: &Classifier, cut: Cut, task: &SwapTask, plan: Plan, ctx: &mut
     if let Some(learn) = &task.learn {
         parts.splice(1..1, copies(learn.train.samples()?, plan.learn));
     }
-    let mut cache = Cache::with_capacity(parts.iter().map(Samples::len).sum(), original, cut);
+    let mut cache = Cache::with_capacity(parts.iter().map(Samples::len).sum(), original, cut, &ctx.device);
     for (copy, part) in parts.into_iter().enumerate() {
         cache.add(original, cut, &Labelled::new(part, task.working()), copy as u64, ctx)?;
     }
