@@ -2,14 +2,15 @@
 //! there.
 
 use burn::optim::GradientsParams;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Float, Tensor, TensorData};
 use rand::seq::SliceRandom;
 
 use crate::context::{Context, TrainSettings};
 use crate::data::{Batches, Labelled, Slot};
+use crate::device::is_cpu;
 use crate::error::Result;
-use crate::kernels::is_cpu;
 use crate::model::{Activations, Classifier, Cut, tensors::floats};
+use crate::pages::{PAGE, Pages};
 use crate::rng;
 use crate::train::{self, EpochMeter, INFERENCE_BATCH};
 
@@ -26,8 +27,8 @@ pub struct Cache {
 enum Values {
     /// In main memory: for the CPU.
     Here(Vec<f32>),
-    /// On a GPU, N×CHW; none as long as there is none.
-    There(Option<Box<Tensor<2>>>),
+    /// On a GPU, N×CHW.
+    There(Pages<Float>),
 }
 
 impl Cache {
@@ -38,13 +39,14 @@ impl Cache {
     pub fn new(values: Vec<f32>, shape: [usize; 3], slots: Vec<Option<Slot>>, device: &Device) -> Self {
         let width = shape.iter().product::<usize>();
         assert_eq!(values.len(), slots.len() * width, "a row a sample");
-        let values = match is_cpu(device) {
-            true => Values::Here(values),
-            false => {
-                Values::There(Some(Box::new(Tensor::from_data(TensorData::new(values, [slots.len(), width]), &device.clone().without_autodiff()))))
-            }
-        };
-        Self { values, shape, slots }
+        if is_cpu(device) {
+            return Self { values: Values::Here(values), shape, slots };
+        }
+        let device = device.clone().without_autodiff();
+        let rows = values.chunks((PAGE / (4 * width)).max(1) * width);
+        let mut pages = Pages::new();
+        rows.for_each(|rows| pages.push(Tensor::from_data(TensorData::new(rows.to_vec(), [rows.len() / width, width]), &device)));
+        Self { values: Values::There(pages), shape, slots }
     }
 
     /// An empty cache on `device` for the activations of `samples` samples of `model` at `cut`.
@@ -52,7 +54,7 @@ impl Cache {
         let shape = model.spec().cut_shapes[cut.0];
         let values = match is_cpu(device) {
             true => Values::Here(Vec::with_capacity(samples * shape.iter().product::<usize>())),
-            false => Values::There(None),
+            false => Values::There(Pages::new()),
         };
         Self { values, shape, slots: Vec::with_capacity(samples) }
     }
@@ -75,9 +77,8 @@ impl Cache {
             }
             self.slots.extend(batch.slots);
         }
-        if let Values::There(held) = &mut self.values {
-            let all: Vec<_> = held.take().into_iter().map(|held| *held).chain(there).collect();
-            *held = (!all.is_empty()).then(|| Box::new(Tensor::cat(all, 0)));
+        if let Values::There(pages) = &mut self.values {
+            pages.extend(there, PAGE);
         }
         ctx.cost.forwarded_part(data.len(), 1.0 - model.spec().share_above(cut));
         Ok(())
@@ -102,11 +103,8 @@ impl Cache {
         let shape = [picked.len(), c, h, w];
         match &self.values {
             Values::Here(values) => Tensor::from_data(TensorData::new(gather(values, c * h * w, picked), shape), device),
-            Values::There(values) => {
-                let values = values.as_deref().cloned().expect("a cache with samples");
-                let picked: Vec<i32> = picked.iter().map(|i| i32::try_from(*i).expect("fewer samples than 2³¹")).collect();
-                let numbers = Tensor::from_data(TensorData::new(picked, [shape[0]]), &values.device());
-                let rows = values.select(0, numbers).reshape(shape);
+            Values::There(pages) => {
+                let rows = pages.pick(picked, &device.clone().without_autodiff()).reshape(shape);
                 if device.is_autodiff() { Tensor::from_inner(rows) } else { rows }
             }
         }
@@ -236,11 +234,11 @@ mod tests {
         let mut ctx = crate::audit::fixture::Fixture::new().context();
         let cut = Cut(1);
         let mut here = Cache::with_capacity(2 * data.len(), &model, cut, &device);
-        let mut there = Cache { values: Values::There(None), shape: here.shape, slots: vec![] };
+        let mut there = Cache { values: Values::There(Pages::new()), shape: here.shape, slots: vec![] };
         for cache in [&mut here, &mut there] {
             (0..2).for_each(|copy| cache.add(&model, cut, &data, copy, &mut ctx).expect("no Ctrl-C"));
         }
-        assert!(matches!(&there.values, Values::There(Some(all)) if all.dims()[0] == 2 * data.len()));
+        assert!(matches!(&there.values, Values::There(pages) if pages.len() == 2 * data.len()));
         assert_eq!(here.slots, there.slots);
         let picked = [3, 0, data.len() + 5, 3];
         for device in [device.clone(), device.autodiff()] {

@@ -1,5 +1,6 @@
 //! Devices by name; the only file that knows which back ends were compiled in.
 
+use burn::backend::DispatchDevice;
 use burn::tensor::Device;
 
 use crate::error::{Error, Result};
@@ -68,6 +69,16 @@ fn without(name: &str, feature: &str) -> Error {
         "this binary was built for the CPU only",
         format!("build with `cargo build --release --features {feature}`, or use --device cpu"),
     )
+}
+
+/// True for the CPU back end's device, with autodiff or without.
+pub fn is_cpu(device: &Device) -> bool {
+    match device.as_dispatch() {
+        DispatchDevice::Flex(_) => true,
+        DispatchDevice::Autodiff(inner) => matches!(**inner, DispatchDevice::Flex(_)),
+        #[allow(unreachable_patterns)] // the GPU back ends, where compiled in
+        _ => false,
+    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@
 //! - [`data`]: labelled images, class maps, the swap's retain, forget and learn sets; one file a format.
 //! - [`kernels`]: what the CPU spends its time in, behind burn's backend extension; the only place with `unsafe`.
 //! - [`model`]: classifiers as stages with cuts; architectures, one a file; named tensors; checkpoints.
-//! - [`optimiser`]: Adam, AdamW, SGD and Muon; [`train`]: the plain loop; [`cached`]: training on cached activations; [`context`]: what every unit of work is given; [`rng`]: random streams named by purpose.
+//! - [`optimiser`]: Adam, AdamW, SGD and Muon; [`train`]: the plain loop; [`cached`]: training on cached activations; `pages`: rows that stay on a GPU; [`context`]: what every unit of work is given; [`rng`]: random streams named by purpose.
 //! - [`method`]: unlearning methods, one a file, in a registry; [`saliency`] and [`imitation`] are pieces of two of them.
 //! - [`audit`]: audits, one a file, in a registry; signals computed once a model; the verdict.
 //! - [`unit`]: trainings as pure functions of a hashed spec; [`store`]: kept for other runs; [`timing`]: which times compare; [`oracle`]; [`schedule`]: several units at a time.
@@ -39,6 +39,7 @@ pub mod model;
 pub mod optimiser;
 pub mod oracle;
 pub mod output;
+mod pages;
 pub mod report;
 pub mod rng;
 pub mod run;

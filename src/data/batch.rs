@@ -8,7 +8,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rand::seq::SliceRandom;
 
 use super::{ClassId, ClassMap, Normalisation, Samples, Slot, ahead::Ahead, augment::Augmentation, resident};
-use crate::kernels::is_cpu;
+use crate::device::is_cpu;
 use crate::rng;
 
 /// Samples with the slot that each is to be trained towards; `None` marks a sample of a class that the head has no slot for

@@ -5,17 +5,18 @@ use std::sync::{Mutex, PoisonError};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use super::{Normalisation, Part};
+use crate::pages::{PAGE, Pages};
 
 /// Bytes of a part beyond which its images stay in main memory and batches are sent: those of 10⁶ colour images of 32×32 are 3 GB.
 pub(super) const LIMIT: usize = 4 << 30;
 
 /// The images of one part on one device, once they were asked for.
 #[derive(Debug, Default)]
-pub(super) struct Resident(Mutex<Option<(Device, Tensor<2, Int>)>>);
+pub(super) struct Resident(Mutex<Option<(Device, Pages<Int>)>>);
 
 impl Resident {
     /// The words of `part`'s images on `device`, put there at the first call.
-    fn words(&self, part: &Part, device: &Device) -> Tensor<2, Int> {
+    fn words(&self, part: &Part, device: &Device) -> Pages<Int> {
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner); // set whole or not at all
         match held.as_ref() {
             Some((at, words)) if at == device => words.clone(),
@@ -30,23 +31,29 @@ impl Resident {
 
 /// Four pixels a word, N×⌈C·H·W/4⌉: byte k of word i is pixel k·⌈C·H·W/4⌉ + i, so that each of the four is a run of the image. (Not every GPU
 /// has tensors of bytes.)
-fn packed(part: &Part, device: &Device) -> Tensor<2, Int> {
+fn packed(part: &Part, device: &Device) -> Pages<Int> {
     let size: usize = part.shape.iter().product();
     let width = size.div_ceil(4);
-    let mut words = Vec::with_capacity(part.len() * width);
-    for image in part.pixels.chunks_exact(size) {
-        let byte = |k: usize, i: usize| image.get(k * width + i).copied().unwrap_or(0);
-        words.extend((0..width).map(|i| i32::from_le_bytes([byte(0, i), byte(1, i), byte(2, i), byte(3, i)])));
+    let mut pages = Pages::new();
+    for images in part.pixels.chunks((PAGE / (4 * width)).max(1) * size) {
+        let words: Vec<i32> = images
+            .chunks_exact(size)
+            .flat_map(|image| {
+                let byte = move |k: usize, i: usize| image.get(k * width + i).copied().unwrap_or(0);
+                (0..width).map(move |i| i32::from_le_bytes([byte(0, i), byte(1, i), byte(2, i), byte(3, i)]))
+            })
+            .collect();
+        pages.push(Tensor::from_data(TensorData::new(words, [images.len() / size, width]), device));
     }
-    Tensor::from_data(TensorData::new(words, [part.len(), width]), device)
+    pages
 }
 
 /// The images of `part` with these numbers, N×C×H×W floats from 0 to 1 on `device` (no autodiff device).
 pub(super) fn pick(part: &Part, numbers: &[u32], device: &Device) -> Tensor<4> {
     let [c, h, w] = part.shape;
     let n = numbers.len();
-    let numbers: Vec<i32> = numbers.iter().map(|i| *i as i32).collect();
-    let words = part.resident.words(part, device).select(0, Tensor::from_data(TensorData::new(numbers, [n]), device)); // [N, ⌈CHW/4⌉]
+    let numbers: Vec<usize> = numbers.iter().map(|i| *i as usize).collect();
+    let words = part.resident.words(part, device).pick(&numbers, device); // [N, ⌈CHW/4⌉]
     let bytes: Vec<Tensor<2, Int>> = (0..4).map(|k| words.clone().bitwise_right_shift_scalar(8 * k).bitwise_and_scalar(255)).collect();
     Tensor::cat(bytes, 1).narrow(1, 0, c * h * w).float().div_scalar(255.0).reshape([n, c, h, w])
 }

@@ -34,7 +34,6 @@ mod tests;
 
 use std::sync::OnceLock;
 
-use burn::backend::DispatchDevice;
 use burn::tensor::{Bytes, DType, Device, Shape};
 use burn_flex::{FlexTensor, Layout};
 
@@ -64,17 +63,7 @@ pub fn in_use() -> bool {
 
 /// True if the kernels here are to be used for tensors on `device`: they are the CPU back end's, and the kernels are [`in_use`].
 pub fn on_cpu(device: &Device) -> bool {
-    in_use() && is_cpu(device)
-}
-
-/// True for the CPU back end's device, with autodiff or without.
-pub fn is_cpu(device: &Device) -> bool {
-    match device.as_dispatch() {
-        DispatchDevice::Flex(_) => true,
-        DispatchDevice::Autodiff(inner) => matches!(**inner, DispatchDevice::Flex(_)),
-        #[allow(unreachable_patterns)] // the GPU back ends, where compiled in
-        _ => false,
-    }
+    in_use() && crate::device::is_cpu(device)
 }
 
 /// A dense tensor of `shape` from its floats.
