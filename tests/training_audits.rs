@@ -102,7 +102,7 @@ fn a_known_class_comes_back_faster_than_to_a_random_network() {
     let original = bench.original("mlp", 12);
     let found = bench.audit("relearning", &original, Some(&original), 1);
     let get = |metric: &str| value(&found, metric);
-    let (known, random) = (get("auc_full_all").unwrap(), get("auc_random_start_all").unwrap());
+    let (known, random) = (get("auc_full_all").unwrap(), get("auc_random_start_full_all").unwrap());
     assert!(known > random + 0.1, "{known} from the original, {random} from nothing");
     for shots in ["1", "10", "all"] {
         for part in ["head", "full"] {
@@ -113,8 +113,15 @@ fn a_known_class_comes_back_faster_than_to_a_random_network() {
     // 60 training images a class.
     assert_eq!(get("auc_head_100"), None);
     assert_eq!(get("t50_full_100"), None);
-    let [t50, t80] = ["t50_random_start_all", "t80_random_start_all"].map(|t| get(t).unwrap());
+    let [t50, t80] = ["t50_random_start_full_all", "t80_random_start_full_all"].map(|t| get(t).unwrap());
     assert!(0.0 < t50 && t50 <= t80 && t80 <= 32.0, "{t50}, {t80}");
+    for shots in ["1", "10", "all"] {
+        for part in ["head", "full"] {
+            let area = get(&format!("auc_random_start_{part}_{shots}")).unwrap();
+            assert!(area < get(&format!("auc_{part}_{shots}")).unwrap(), "{part} {shots}: {area} from nothing");
+        }
+    }
+    assert_eq!(get("auc_random_start_full_100"), None);
     // Two parts, three numbers of images; the random start.
     assert_eq!(found.exhibits.len(), 7);
     for e in &found.exhibits {

@@ -5,10 +5,9 @@ use super::{Audit, CutFeatures, Features, Findings, Measured, PartName, Subject,
 use crate::context::Context;
 use crate::data::ClassId;
 use crate::error::Result;
-use crate::model::{Classifier, Cut, tensors::floats};
+use crate::model::{Cut, tensors::floats};
 use crate::stats::{self, Logits};
 use crate::summary::Family;
-use crate::train::INFERENCE_BATCH;
 
 /// Steps of fine-tuning.
 const STEPS: usize = 60;
@@ -64,8 +63,9 @@ impl Audit for Revival {
 
         let [train, test] = [(PartName::Train, MEANS), (PartName::Test, TESTED)].map(|(part, most)| Chosen::of(subject, part, most));
         let before = [pick(&cut.train, &train.rows), pick(&cut.test, &test.rows)];
-        let (after_train, _) = read(&tuned, subject, PartName::Train, &train, ctx)?;
-        let (after_test, answers) = read(&tuned, subject, PartName::Test, &test, ctx)?;
+        let read = |part, chosen: &Chosen| signals::read(&tuned, data.feature_samples(part).pick(chosen.rows.iter().copied()), ctx);
+        let (after_train, _) = read(PartName::Train, &train)?;
+        let (after_test, answers) = read(PartName::Test, &test)?;
         let accuracy = |[x, y]: [&Features; 2]| {
             let finite = [x, y].iter().all(|f| f.values.iter().all(|v| v.is_finite()));
             if finite { nearest_mean::balanced_accuracy((x, &train.classes), (y, &test.classes), data.old()) } else { f64::NAN }
@@ -112,19 +112,4 @@ impl Chosen {
 /// `rows` of `features`.
 fn pick(features: &Features, rows: &[usize]) -> Features {
     Features { values: rows.iter().flat_map(|i| features.row(*i).iter().copied()).collect(), width: features.width }
-}
-
-/// Features at the last cut, as audits read them, and logits of `model` on the chosen images.
-fn read(model: &Classifier, subject: &Subject<'_>, part: PartName, chosen: &Chosen, ctx: &Context) -> Result<(Features, Logits)> {
-    let last = Cut(model.cuts().len() - 1);
-    let images = training::labelled(subject.data.feature_samples(part).pick(chosen.rows.iter().copied()), &[]);
-    let (mut values, mut logits) = (Vec::new(), Vec::new());
-    for batch in ctx.plain_batches(&images, INFERENCE_BATCH) {
-        ctx.check_interrupt()?;
-        let x = model.activations(batch.images, last);
-        values.extend(floats(signals::pooled(x.0.clone())));
-        logits.extend(floats(model.resume(x, last)));
-    }
-    let width = values.len() / chosen.rows.len().max(1);
-    Ok((Features { values, width }, Logits { values: logits, slots: model.spec().slots }))
 }

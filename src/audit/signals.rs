@@ -273,6 +273,21 @@ fn pass(model: &Classifier, map: &ClassMap, set: &Set, cuts: &mut [Stored], ctx:
     Ok(Logits { values, slots: model.spec().slots })
 }
 
+/// Features at the last cut, as [`Signals`] keep them, and logits of `model` on `samples`, in their order: of models that audits make.
+pub(super) fn read(model: &Classifier, samples: Samples, ctx: &Context) -> Result<(Features, Logits)> {
+    let last = Cut(model.cuts().len() - 1);
+    let images = super::training::labelled(samples, &[]);
+    let (mut values, mut logits) = (Vec::new(), Vec::new());
+    for batch in ctx.plain_batches(&images, INFERENCE_BATCH) {
+        ctx.check_interrupt()?;
+        let x = model.activations(batch.images, last);
+        values.extend(floats(pooled(x.0.clone())));
+        logits.extend(floats(model.resume(x, last)));
+    }
+    let width = values.len() / images.len().max(1);
+    Ok((Features { values, width }, Logits { values: logits, slots: model.spec().slots }))
+}
+
 /// Activations averaged over space to the largest square with at most [`MAX_FEATURES`] values, where they are wider.
 pub(super) fn pooled(x: Tensor<4>) -> Tensor<4> {
     let [_, c, h, w] = x.dims();

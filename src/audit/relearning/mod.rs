@@ -8,7 +8,7 @@
 mod protocol;
 
 use super::training::{self, Rows, Trainee};
-use super::{Audit, CutFeatures, Findings, Measured, PartName, Subject};
+use super::{Audit, CutFeatures, Findings, Measured, PartName, Subject, signals};
 use crate::context::Context;
 use crate::data::{Batches, Slot};
 use crate::error::Result;
@@ -42,8 +42,8 @@ const STATISTICS: usize = 512;
 /// * `auc_head_K`, `auc_full_K`: its mean over those steps. Above the oracles: the class comes back faster than it comes to a model that never saw it.
 /// * `t50_…`, `t80_…`: steps to 0.5 and 0.8 (balanced accuracy 75 % and 90 %), interpolated; a step shows 16 old-class images. 128 or 32 where it is not
 ///   reached, to be read as "at least". Shown, not judged: they say what the area says, on a scale that ends.
-/// * `auc_random_start_all`, `t50_…`, `t80_…`: as `auc_full_all` and its fellows from a freshly drawn network (running statistics of retain and learn
-///   images); shown with the original.
+/// * `auc_random_start_head_K`, `auc_random_start_full_K`, `t50_…`, `t80_…`: the same of a freshly drawn network (running statistics of retain and
+///   learn images), what there is to learn in so many steps without having learned anything; shown with the original, not judged.
 ///
 /// Undefined where the class has fewer than K training images.
 #[derive(Debug)]
@@ -94,14 +94,9 @@ impl Audit for Relearning {
     fn measure(&self, subject: &Subject<'_>, ctx: &mut Context) -> Result<Findings> {
         let mut found = relearn(&Start::of(subject.me.model, subject.data)?, Part::Full, subject, ctx)?;
         if subject.me.kind == ModelKind::Original {
-            let start = Start::of(&random(subject, ctx)?, subject.data)?;
-            let progress = progress(&start, Part::Full, Shots::All, subject, ctx)?;
-            let (area, [t50, t80]) = (progress.as_ref().map(Progress::mean), [0.5, 0.8].map(|level| progress.as_ref().map(|p| p.steps_to(level))));
-            for (name, value, unit) in [("auc", area, "fraction"), ("t50", t50, "steps"), ("t80", t80, "steps")] {
-                found.figures.push(Measured::new(format!("{name}_random_start_all"), value, unit, 0.0).descriptive());
-            }
-            let drawn = progress.map(|p| curve(&p, Part::Full, Shots::All));
-            found.exhibits.extend(drawn.map(|e| Exhibit { title: "Learning the old class from all images, from a random start".into(), ..e }));
+            let drawn = random_start(subject, ctx)?;
+            found.figures.extend(drawn.figures);
+            found.exhibits.extend(drawn.exhibits);
         }
         Ok(found)
     }
@@ -112,6 +107,26 @@ impl Audit for Relearning {
         }
         relearn(&Start::of(subject.me.model, subject.data)?, Part::Head(cut), subject, ctx)
     }
+}
+
+/// The figures of a freshly drawn network, and its curve from all images.
+fn random_start(subject: &Subject<'_>, ctx: &Context) -> Result<Findings> {
+    let net = random(subject, ctx)?;
+    let last = net.cuts().len() - 1;
+    let read = |part| signals::read(&net, subject.data.feature_samples(part), ctx).map(|(features, _)| features);
+    let cut = CutFeatures { index: last - 1, name: net.cut_name(Cut(last)).to_string(), train: read(PartName::Train)?, test: read(PartName::Test)? };
+    let start = Start::of(&net, subject.data)?;
+    let mut found = Findings::default();
+    for part in [Part::Full, Part::Head(&cut)] {
+        let Findings { figures, exhibits } = relearn(&start, part, subject, ctx)?;
+        found.figures.extend(figures.into_iter().map(|f| {
+            let metric = f.metric.replacen('_', "_random_start_", 1);
+            Measured { metric, ..f }.descriptive()
+        }));
+        let title = Some("Learning the old class from all images, all weights, from a random start").filter(|_| matches!(part, Part::Full));
+        found.exhibits.extend(exhibits.into_iter().next_back().zip(title).map(|(e, title)| Exhibit { title: title.into(), ..e }));
+    }
+    Ok(found)
 }
 
 /// `auc_head_100` alone, from the features of the last cut; none where the class has fewer than a hundred training images.
