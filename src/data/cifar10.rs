@@ -3,6 +3,7 @@
 //! Format: <https://www.cs.toronto.edu/~kriz/cifar.html>, "Binary version".
 
 use std::fs::File;
+use std::io::{BufReader, Read};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -44,10 +45,13 @@ pub const ENTRY: DatasetEntry = DatasetEntry {
 
 fn load(dir: &Path) -> Result<Dataset> {
     let part = |files: &[&str]| -> Result<Arc<Part>> {
-        let mut pixels = Vec::new();
+        let paths = || files.iter().map(|file| dir.join(FOLDER).join(file));
+        // Room for all at once: memory that grows is copied, and fresh pages cost more than the reading.
+        let bytes: u64 = paths().filter_map(|path| Some(path.metadata().ok()?.len())).sum();
+        let mut pixels = Vec::with_capacity((bytes as usize).min(TRAIN.len() * RECORDS * RECORD));
         let mut labels = Vec::new();
-        for file in files {
-            read_batch(&dir.join(FOLDER).join(file), &mut pixels, &mut labels)?;
+        for path in paths() {
+            read_batch(&path, &mut pixels, &mut labels)?;
         }
         Ok(Arc::new(Part::new(&dir.display().to_string(), SHAPE, pixels, labels, NAMES.len())?))
     };
@@ -68,17 +72,21 @@ fn read_batch(path: &Path, pixels: &mut Vec<u8>, labels: &mut Vec<ClassId>) -> R
     if !path.is_file() {
         return Err(Error::input(at, "no such file", REMEDY));
     }
-    let bytes = std::fs::read(path).map_err(Error::io(path))?;
-    if bytes.is_empty() || bytes.len() % RECORD != 0 {
-        return Err(Error::input(at, format!("{} bytes, not some whole records of {RECORD}", bytes.len()), REMEDY));
+    let file = File::open(path).map_err(Error::io(path))?;
+    let bytes = file.metadata().map_err(Error::io(path))?.len();
+    if bytes == 0 || bytes % RECORD as u64 != 0 {
+        return Err(Error::input(at, format!("{bytes} bytes, not some whole records of {RECORD}"), REMEDY));
     }
-    for (i, record) in bytes.chunks_exact(RECORD).enumerate() {
-        let label = u16::from(record[0]);
-        if usize::from(label) >= NAMES.len() {
-            return Err(Error::input(at, format!("record {i} has label {label}, CIFAR-10 has {} classes", NAMES.len()), REMEDY));
+    let mut file = BufReader::with_capacity(32 * RECORD, file);
+    for i in 0..bytes / RECORD as u64 {
+        let mut label = [0];
+        let start = pixels.len();
+        pixels.resize(start + PIXELS, 0);
+        file.read_exact(&mut label).and_then(|()| file.read_exact(&mut pixels[start..])).map_err(Error::io(path))?;
+        if usize::from(label[0]) >= NAMES.len() {
+            return Err(Error::input(at, format!("record {i} has label {}, CIFAR-10 has {} classes", label[0], NAMES.len()), REMEDY));
         }
-        labels.push(ClassId(label));
-        pixels.extend_from_slice(&record[1..]);
+        labels.push(ClassId(u16::from(label[0])));
     }
     Ok(())
 }
