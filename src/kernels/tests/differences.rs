@@ -8,7 +8,7 @@
 use burn::tensor::Gradients;
 
 use super::*;
-use crate::kernels::conv::{Place, Unit, conv_norm_tail};
+use crate::kernels::conv::{Place, Shortcut, Unit, conv_norm_tail};
 use crate::kernels::cross_entropy::cross_entropy;
 use crate::kernels::norm::{Parameters, Settings, norm_tail};
 use crate::kernels::pool::{global_average, max_pool};
@@ -140,6 +140,31 @@ fn convolution_and_normalisation(shapes: Shapes, settings: Settings) {
     });
 }
 
+/// Two units with what goes around them, whose gradient reaches the input without the graph. The first has no ReLU: differences do not see its kinks.
+fn block([n, c, h, w]: [usize; 4], relu: bool) {
+    let (shape, w_shape, geometry) = ([n, c, h, w], [c, c, 3, 3], Geometry { stride: 1, padding: 1, groups: 1 });
+    let mut inputs = vec![("x", not_small(size(&shape), "x"))];
+    for [weights, gamma, beta] in [["first weights", "first gamma", "first beta"], ["second weights", "second gamma", "second beta"]] {
+        inputs.extend([(weights, not_small(size(&w_shape), weights)), (gamma, not_small(c, gamma)), (beta, draws(c, beta))]);
+    }
+    compare(&inputs, if relu { Kinks::Relu } else { Kinks::None }, |floats, dy| {
+        let x = leaf(&floats[0], shape);
+        let weights = [1, 4].map(|at| leaf(&floats[at], w_shape));
+        let parameters = [2, 5].map(|at| parameters(floats, at, c));
+        let shortcut = Shortcut::default();
+        let unit = |x, i: usize, added: Option<Tensor<4>>, relu, place| {
+            let settings = Settings { batch_statistics: true, epsilon: 1e-5, add: added.is_some(), relu };
+            conv_norm_tail(x, weights[i].clone(), parameters[i].clone(), added, Unit { geometry, settings, place }).images
+        };
+        let inner = unit(x.clone(), 0, None, false, Place { first: Some(shortcut.clone()), last: None });
+        let y = unit(inner, 1, Some(x.clone().detach()), relu, Place { first: None, last: Some(shortcut) });
+        let on: (_, [_; 2]) = (gradient(&x), [0, 1].map(|i| gradient(&weights[i])));
+        let of = [&parameters[0], &parameters[1]].map(|p| (gradient(&p.gamma), gradient(&p.beta)));
+        let gradients = backward(&y, dy, &[&on.0, &on.1[0], &of[0].0, &of[0].1, &on.1[1], &of[1].0, &of[1].1]);
+        (values(y), gradients)
+    });
+}
+
 /// γ and β from `floats[at]` and the next; constant statistics.
 fn parameters(floats: &[Vec<f32>], at: usize, c: usize) -> Parameters {
     Parameters {
@@ -208,6 +233,12 @@ proptest! {
     fn of_a_convolution_with_normalisation(shapes in shapes(7, 9), settings in settings()) {
         prop_assume!(shapes.0[0] * side(&shapes, 0) * side(&shapes, 1) > 8);
         on_every_isa(|| convolution_and_normalisation(shapes, settings));
+    }
+
+    #[test]
+    fn of_a_block_with_its_shortcut(shape in (1usize..3, 1usize..7, 3usize..6, 3usize..6), relu: bool) {
+        let (n, c, h, w) = shape;
+        on_every_isa(|| block([n, c, h, w], relu));
     }
 
     #[test]
