@@ -7,10 +7,9 @@ use rand::seq::SliceRandom;
 
 use crate::context::{Context, TrainSettings};
 use crate::data::{Batches, Labelled, Slot};
-use crate::device::is_cpu;
 use crate::error::Result;
 use crate::model::{Activations, Classifier, Cut, tensors::floats};
-use crate::pages::{PAGE, Pages};
+use crate::pages::{PAGE, Pages, stays_on};
 use crate::rng;
 use crate::train::{self, EpochMeter, INFERENCE_BATCH};
 
@@ -39,22 +38,20 @@ impl Cache {
     pub fn new(values: Vec<f32>, shape: [usize; 3], slots: Vec<Option<Slot>>, device: &Device) -> Self {
         let width = shape.iter().product::<usize>();
         assert_eq!(values.len(), slots.len() * width, "a row a sample");
-        if is_cpu(device) {
-            return Self { values: Values::Here(values), shape, slots };
-        }
-        let device = device.clone().without_autodiff();
-        let rows = values.chunks((PAGE / (4 * width)).max(1) * width);
-        let mut pages = Pages::new();
-        rows.for_each(|rows| pages.push(Tensor::from_data(TensorData::new(rows.to_vec(), [rows.len() / width, width]), &device)));
-        Self { values: Values::There(pages), shape, slots }
+        let values = match stays_on(device, 4 * values.len()) {
+            true => Values::There(Pages::of(&values, width, PAGE, &device.clone().without_autodiff())),
+            false => Values::Here(values),
+        };
+        Self { values, shape, slots }
     }
 
     /// An empty cache on `device` for the activations of `samples` samples of `model` at `cut`.
     pub fn with_capacity(samples: usize, model: &Classifier, cut: Cut, device: &Device) -> Self {
         let shape = model.spec().cut_shapes[cut.0];
-        let values = match is_cpu(device) {
-            true => Values::Here(Vec::with_capacity(samples * shape.iter().product::<usize>())),
-            false => Values::There(Pages::new()),
+        let floats = samples * shape.iter().product::<usize>();
+        let values = match stays_on(device, 4 * floats) {
+            true => Values::There(Pages::new()),
+            false => Values::Here(Vec::with_capacity(floats)),
         };
         Self { values, shape, slots: Vec::with_capacity(samples) }
     }

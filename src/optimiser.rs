@@ -1,6 +1,6 @@
 //! Optimisers: Adam, AdamW, SGD and Muon over the parameters of any module.
 //!
-//! The formulas are torch's. On the CPU a tensor's step is one pass in place ([`crate::kernels::optimiser`]); burn's own optimisers
+//! The formulas are torch's, Muon's its paper's. On the CPU a tensor's step of the first three is one pass in place ([`crate::kernels::optimiser`]); burn's own optimisers
 //! make about a dozen temporaries a tensor.
 
 mod muon;

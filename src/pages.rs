@@ -1,7 +1,18 @@
 //! Rows of numbers that stay on a GPU, in pages that every GPU can hold: a driver bounds the size of one buffer, some at 128 MiB.
 
 use burn::tensor::kind::Basic;
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Element, Int, Tensor, TensorData};
+
+use crate::device::is_cpu;
+
+/// Bytes of one thing beyond which it stays in main memory and is sent by the batch: the images of a part, a cache of activations. 10⁶ colour
+/// images of 32×32 are 3 GB.
+const LIMIT: usize = 4 << 30;
+
+/// True if something of this many bytes is to stay on `device`: a GPU, and not too much for it.
+pub(crate) fn stays_on(device: &Device, bytes: usize) -> bool {
+    !is_cpu(device) && bytes <= LIMIT
+}
 
 /// Bytes of a page, at most.
 pub(crate) const PAGE: usize = 64 << 20;
@@ -23,6 +34,15 @@ impl<K: Basic> Pages<K> {
     /// Number of rows.
     pub(crate) fn len(&self) -> usize {
         *self.starts.last().expect("never empty")
+    }
+
+    /// `rows` of `width` floats or words each, in pages of at most `limit` bytes, or of a row.
+    pub(crate) fn of<E: Element>(rows: &[E], width: usize, limit: usize, device: &Device) -> Self {
+        let mut pages = Self::new();
+        for rows in rows.chunks((limit / (4 * width)).max(1) * width) {
+            pages.push(Tensor::from_data(TensorData::new(rows.to_vec(), [rows.len() / width, width]), device));
+        }
+        pages
     }
 
     /// Adds a page, M×width; it is not split.
@@ -97,9 +117,14 @@ mod tests {
         pages.extend([], 24);
         assert_eq!(pages.pages.iter().map(|p| p.dims()[0]).collect::<Vec<_>>(), [3, 1, 5, 1, 2]);
         assert_eq!(pages.len(), 12);
+        let rows: Vec<f32> = (0..12).flat_map(|r| [r as f32, -(r as f32)]).collect();
+        let cut = Pages::<burn::tensor::Float>::of(&rows, 2, 41, &device);
+        assert_eq!(cut.pages.iter().map(|p| p.dims()[0]).collect::<Vec<_>>(), [5, 5, 2]);
+        assert_eq!(Pages::<burn::tensor::Float>::of(&rows, 2, 1, &device).pages.len(), 12, "no page is smaller than a row");
         for picked in [vec![0], vec![5, 4], vec![11, 0, 3, 3, 8, 2, 10, 9], (0..12).rev().collect()] {
             let wanted: Vec<f32> = picked.iter().flat_map(|r| [*r as f32, -(*r as f32)]).collect();
             assert_eq!(floats(pages.pick(&picked, &device)), wanted, "{picked:?}");
+            assert_eq!(floats(cut.pick(&picked, &device)), wanted, "{picked:?}");
         }
         assert!(std::panic::catch_unwind(|| pages.pick(&[12], &device)).is_err());
     }

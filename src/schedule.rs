@@ -1,16 +1,34 @@
 //! Several units at a time, each on its own share of the threads.
 //!
 //! A step of a small network does not fill two cores; two networks side by side do. Every unit of a batch has the same number of threads,
-//! so that their times can be compared, and no result depends on how many there are.
+//! so that their times can be compared, and no result depends on how many there are. On a GPU they go one after another: it is filled by one,
+//! and its memory is not that of the processor's threads.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
+use burn::tensor::Device;
+
+use crate::device::is_cpu;
 use crate::error::{Error, Result};
 
 /// A piece of work that makes a `T`.
 pub type Job<'a, T> = Box<dyn FnOnce() -> Result<T> + Send + 'a>;
+
+/// Trainings on `device`: [`side_by_side`] on the CPU, one after another on a GPU.
+pub fn trainings<'a, T: Send>(jobs: Vec<Job<'a, T>>, device: &Device) -> Result<Vec<T>> {
+    if is_cpu(device) { side_by_side(jobs) } else { jobs.into_iter().map(|job| job()).collect() }
+}
+
+/// [`trainings`], but those that would be left over from full rounds come afterwards, each with its share of all threads: for jobs of equal
+/// length of which the others' times are enough.
+pub fn in_full_rounds<'a, T: Send>(mut jobs: Vec<Job<'a, T>>, device: &Device) -> Result<Vec<T>> {
+    let left_over = jobs.split_off(jobs.len() - jobs.len() % rayon::current_num_threads());
+    let mut results = trainings(jobs, device)?;
+    results.extend(trainings(left_over, device)?);
+    Ok(results)
+}
 
 /// Runs `jobs` and gives their results in the order of the jobs. After a failure no further job is begun; the first failure in that order
 /// is the result.
@@ -69,5 +87,20 @@ mod tests {
             (0..7usize).map(|i| Box::new(move || if i == 2 { Err(Error::input("x", "bad", "mend")) } else { Ok(i) }) as Job<'_, usize>).collect();
         assert!(matches!(side_by_side(jobs), Err(Error::Input { .. })));
         assert!(side_by_side::<usize>(vec![]).expect("nothing to do").is_empty());
+    }
+
+    #[test]
+    fn what_is_left_over_has_all_threads() {
+        let device = Device::flex();
+        let threads = |count: usize, of: usize| {
+            let jobs: Vec<Job<'_, usize>> = (0..count).map(|_| Box::new(|| Ok(rayon::current_num_threads())) as Job<'_, usize>).collect();
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(of).build().expect("a pool");
+            pool.install(|| in_full_rounds(jobs, &device)).expect("all succeed")
+        };
+        assert_eq!(threads(5, 2), [1, 1, 1, 1, 2]);
+        assert_eq!(threads(4, 2), [1, 1, 1, 1]);
+        assert_eq!(threads(6, 4), [1, 1, 1, 1, 2, 2]);
+        assert_eq!(threads(3, 8), [2, 2, 2]);
+        assert!(threads(0, 2).is_empty());
     }
 }

@@ -10,7 +10,7 @@ use unlearn::error::{Error, Result};
 use unlearn::oracle;
 use unlearn::output::{Output, table};
 use unlearn::run::Run;
-use unlearn::schedule::side_by_side;
+use unlearn::schedule::in_full_rounds;
 use unlearn::store::Store;
 use unlearn::train;
 use unlearn::unit::{Made, Origin, Workshop};
@@ -33,7 +33,7 @@ pub fn oracle(args: OracleArgs, json: bool, output: &Output) -> Result<()> {
     let reporter = Reporter::with_events(output.clone(), run.events())?;
     let workshop = Workshop { run: &run, store: Some(&store), config: &config, dataset: &dataset, device, reporter };
     let data = oracle::data(&task)?;
-    let made = side_by_side(oracle::jobs(&workshop, &task, &data))?;
+    let made = in_full_rounds(oracle::jobs(&workshop, &task, &data), &workshop.device)?;
     let tested = made.iter().map(|m| Tested::of(m, &task, &workshop)).collect::<Result<Vec<_>>>()?;
     let answers: Vec<Vec<usize>> = tested.iter().map(|t| t.answers.clone()).collect();
     let agreement = assess::mean_agreement(&answers);

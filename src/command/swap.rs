@@ -11,7 +11,7 @@ use unlearn::error::{Error, Result};
 use unlearn::model::{Classifier, checkpoint};
 use unlearn::output::Output;
 use unlearn::run::Run;
-use unlearn::schedule::{Job, side_by_side};
+use unlearn::schedule::{Job, in_full_rounds, trainings};
 use unlearn::store::Store;
 use unlearn::summary::{ModelKind, Summary};
 use unlearn::unit::{Made, Order, Origin, Workshop};
@@ -120,7 +120,7 @@ fn trained<'a>(workshop: &'a Workshop<'a>, task: &'a SwapTask, given: Option<Giv
     let data = oracle::data(task)?;
     let mut jobs: Vec<Job<'_, Made>> = vec![Box::new(|| original(workshop, task, given))];
     jobs.extend(oracle::jobs(workshop, task, &data));
-    side_by_side(jobs)
+    in_full_rounds(jobs, &workshop.device)
 }
 
 fn original(workshop: &Workshop<'_>, task: &SwapTask, given: Option<Given>) -> Result<Made> {
@@ -160,7 +160,7 @@ fn swapped(workshop: &Workshop<'_>, task: &SwapTask, original: &Made) -> Result<
         };
         workshop.make(order, |ctx| method::apply(name, parameters, original.model.clone(), task, ctx))
     };
-    side_by_side(workshop.config.methods.iter().map(|name| Box::new(|| one(name)) as Job<'_, Made>).collect())
+    trainings(workshop.config.methods.iter().map(|name| Box::new(|| one(name)) as Job<'_, Made>).collect(), &workshop.device)
 }
 
 fn untrained(workshop: &Workshop<'_>, task: &SwapTask) -> Result<Made> {

@@ -1,5 +1,5 @@
 //! Batches: from bytes to shuffled, augmented, normalised tensors. On the CPU, while one is worked on, the next two are being made; on a GPU
-//! images stay there and each batch is made by its own operations, which run beside the program anyway.
+//! images stay there and each batch is made by its own operations.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rand::seq::SliceRandom;
 
 use super::{ClassId, ClassMap, Normalisation, Samples, Slot, ahead::Ahead, augment::Augmentation, resident};
-use crate::device::is_cpu;
+use crate::pages::stays_on;
 use crate::rng;
 
 /// Samples with the slot that each is to be trained towards; `None` marks a sample of a class that the head has no slot for
@@ -113,9 +113,9 @@ impl<'a> Batches<'a> {
         device: &Device,
     ) -> Self {
         let maker = Maker { samples: data.samples.clone(), order: order.clone(), augmentation, normalisation: normalisation.clone() };
-        let source = match is_cpu(device) || data.samples.part().pixels.len() > resident::LIMIT {
-            true => Source::Here(maker.ahead(size)),
-            false => Source::There(maker),
+        let source = match stays_on(device, data.samples.part().pixels.len()) {
+            true => Source::There(maker),
+            false => Source::Here(maker.ahead(size)),
         };
         Self { data, order, size, next: 0, source, device: device.clone() }
     }

@@ -7,9 +7,6 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use super::{Normalisation, Part};
 use crate::pages::{PAGE, Pages};
 
-/// Bytes of a part beyond which its images stay in main memory and batches are sent: those of 10⁶ colour images of 32×32 are 3 GB.
-pub(super) const LIMIT: usize = 4 << 30;
-
 /// The images of one part on one device, once they were asked for.
 #[derive(Debug, Default)]
 pub(super) struct Resident(Mutex<Option<(Device, Pages<Int>)>>);
@@ -21,7 +18,7 @@ impl Resident {
         match held.as_ref() {
             Some((at, words)) if at == device => words.clone(),
             _ => {
-                let words = packed(part, device);
+                let words = packed(part, PAGE, device);
                 *held = Some((device.clone(), words.clone()));
                 words
             }
@@ -31,11 +28,12 @@ impl Resident {
 
 /// Four pixels a word, N×⌈C·H·W/4⌉: byte k of word i is pixel k·⌈C·H·W/4⌉ + i, so that each of the four is a run of the image. (Not every GPU
 /// has tensors of bytes.)
-fn packed(part: &Part, device: &Device) -> Pages<Int> {
+fn packed(part: &Part, limit: usize, device: &Device) -> Pages<Int> {
     let size: usize = part.shape.iter().product();
     let width = size.div_ceil(4);
     let mut pages = Pages::new();
-    for images in part.pixels.chunks((PAGE / (4 * width)).max(1) * size) {
+    // Not all words at once: they would be a second copy of the images.
+    for images in part.pixels.chunks((limit / (4 * width)).max(1) * size) {
         let words: Vec<i32> = images
             .chunks_exact(size)
             .flat_map(|image| {
@@ -63,4 +61,26 @@ pub(super) fn normalised(images: Tensor<4>, normalisation: &Normalisation) -> Te
     let device = images.device();
     let channels = |values: &[f32]| Tensor::<4>::from_data(TensorData::new(values.to_vec(), [1, values.len(), 1, 1]), &device);
     (images - channels(&normalisation.mean)) / channels(&normalisation.std)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::ClassId;
+    use crate::model::tensors::floats;
+
+    #[test]
+    fn bytes_come_back_whatever_pages_they_lie_in() {
+        let device = Device::flex();
+        let pixels: Vec<u8> = (0..20 * 30).map(|i| (i * 89 % 256) as u8).collect();
+        let part = Part::new("made up", [2, 3, 5], pixels, vec![ClassId(0); 20], 1).expect("sizes fit"); // 30 bytes, 8 words
+        let numbers = [19, 0, 7, 7, 3];
+        let wanted: Vec<f32> = numbers.iter().flat_map(|i| part.image(*i as usize).iter().map(|b| f32::from(*b) / 255.0)).collect();
+        for limit in [1, 100, 1 << 20] {
+            *part.resident.0.lock().expect("nobody panicked") = Some((device.clone(), packed(&part, limit, &device)));
+            let found = pick(&part, &numbers, &device);
+            assert_eq!(found.dims(), [5, 2, 3, 5]);
+            assert!(floats(found).iter().zip(&wanted).all(|(f, w)| (f - w).abs() < 1e-7), "pages of {limit} bytes");
+        }
+    }
 }

@@ -118,6 +118,7 @@ impl Backward<Flex, 1> for GlobalAverageBackward {
         let share = 1.0 / (h * w) as f32;
         let mut dx = uninit::<f32>(n * h * w * c);
         let dy = floats(&dy);
+        assert_eq!(dy.len(), n * c, "a gradient a channel of every image");
         let spread = |(i, image): (usize, &mut [MaybeUninit<f32>])| {
             for pixel in image.chunks_exact_mut(c) {
                 pixel.iter_mut().zip(&dy[i * c..]).for_each(|(to, d)| _ = to.write(d * share));

@@ -113,7 +113,10 @@ pub struct Given<'a> {
 pub fn backward(isa: Isa, given: Given) -> Gradients {
     let Given { algorithm, sizes, x, weights, saved, dy, needs, onto } = given;
     assert_eq!((x.len(), x.size(), weights.len()), (sizes.n, sizes.input, sizes.weights()), "a batch and weights of these sizes");
-    assert_eq!((dy.len(), dy.size()[2]), (sizes.n, sizes.output[2]), "a gradient of these sizes");
+    let [h, w, c] = sizes.output;
+    let tail = if matches!(saved, SavedBatch::ReluMaxPool(_)) { [h / 2, w / 2, c] } else { [h, w, c] };
+    assert_eq!((dy.len(), dy.size()), (sizes.n, tail), "a gradient of these sizes");
+    assert!(!needs.added || matches!(saved, SavedBatch::Norm(_)), "only normalisation adds");
     let input = sizes.padded_input();
     let gradient = Weights::new(algorithm, isa, sizes, &input);
     let output = if needs.input { backward_padding(sizes) } else { Padded { size: sizes.output, before: [0, 0], after: [0, 0] } };
