@@ -1,5 +1,5 @@
 //! `cargo bench --bench kernels`: every kernel against burn's own operations: convolutions of the sizes that our networks have, and of some
-//! that they do not, forward and backward; normalisation, pools and cross-entropy with their gradients; steps of the optimisers.
+//! that they do not, forward and backward, alone and with what stands in a row with them; normalisation, pools and cross-entropy with their gradients; steps of the optimisers.
 //!
 //! Throughput of convolutions counts multiply-adds as "elements", half the floating-point operations; that of the others the numbers
 //! that they are given.
@@ -14,11 +14,13 @@ use burn::nn::{Linear, LinearConfig};
 use burn::optim::momentum::MomentumConfig;
 use burn::optim::{AdamConfig, AdamWConfig, GradientsParams, SgdConfig};
 use burn::tensor::activation::{log_softmax, relu};
-use burn::tensor::module::batch_norm_train;
+use burn::tensor::module::{batch_norm_train, conv2d};
+use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor, TensorData};
 use common::conv::Conv;
 use criterion::{BatchSize, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use unlearn::context::OptimiserKind;
+use unlearn::kernels::conv::{Geometry, Place, Tail, Unit, conv_norm_tail, conv_tail};
 use unlearn::kernels::cross_entropy::cross_entropy;
 use unlearn::kernels::memory::keep_freed;
 use unlearn::kernels::norm::{Parameters, Settings, norm_tail};
@@ -84,6 +86,39 @@ fn convolutions(c: &mut Criterion) {
         }
         group.finish();
     }
+}
+
+/// What stands in a row as one pass: a convolution with bias, ReLU and maximum; one with normalisation, shortcut and ReLU.
+fn rows(c: &mut Criterion) {
+    let on = Device::flex().autodiff();
+    let row = |channels: usize, value: f32| Tensor::<1>::full([channels], value, &on);
+    let conv = Conv { batch: 256, channels: [32, 64], side: 32, kernel: 3, stride: 1, groups: 1 };
+    let (x, weights, bias) = ([false, true].map(|last| conv.images(last)), conv.weights(), row(64, 0.1).require_grad());
+    let geometry = Geometry { stride: 1, padding: 1, groups: 1 };
+    let max = MaxPool2dConfig::new([2, 2]).with_strides([2, 2]).init();
+    both(c, "3x3, bias, ReLU, maximum 256x32-64x32x32", multiply_adds(&conv) as usize, |ours| {
+        let (x, w, b) = (x[usize::from(ours)].clone(), weights.clone(), Some(bias.clone()));
+        let y = if ours {
+            conv_tail(x, w, b, geometry, Tail::ReluMaxPool)
+        } else {
+            max.forward(relu(conv2d(x, w, b, ConvOptions::new([1, 1], [1, 1], [1, 1], 1))))
+        };
+        y.sum().backward()
+    });
+    let conv = Conv { batch: 128, channels: [16, 16], side: 32, kernel: 3, stride: 1, groups: 1 };
+    let (x, weights) = ([false, true].map(|last| conv.images(last)), conv.weights());
+    let parameters = Parameters { gamma: row(16, 1.0).require_grad(), beta: row(16, 0.0).require_grad(), mean: row(16, 0.0), variance: row(16, 1.0) };
+    both(c, "3x3, normalisation, shortcut, ReLU 128x16x32x32", multiply_adds(&conv) as usize, |ours| {
+        let (x, w, p) = (x[usize::from(ours)].clone(), weights.clone(), parameters.clone());
+        let y = if ours {
+            let settings = Settings { batch_statistics: true, epsilon: 1e-5, add: true, relu: true };
+            conv_norm_tail(x.clone(), w, p, Some(x), Unit { geometry, settings, place: Place::default() }).images
+        } else {
+            let made = conv2d(x.clone(), w, None, ConvOptions::new([1, 1], [1, 1], [1, 1], 1));
+            relu(batch_norm_train(made, p.gamma, p.beta, 1e-5).output + x)
+        };
+        y.sum().backward()
+    });
 }
 
 /// Images N×C×H×W that want their gradient, in each side's own layout: burn's with channels first, ours last.
@@ -173,5 +208,5 @@ fn optimisers(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, convolutions, norms_and_pools, losses, optimisers);
+criterion_group!(benches, convolutions, rows, norms_and_pools, losses, optimisers);
 criterion_main!(benches);

@@ -76,10 +76,17 @@ enum Command {
         #[arg(long, default_value_t = 2)]
         threads: usize,
     },
-    /// Trains a small network on real images for many steps; fails if memory grows.
+    /// Trains a network on real images for many steps; fails if memory grows.
     Growth {
         #[arg(long, default_value_t = 10_000)]
         steps: usize,
+        #[arg(long, default_value = "cnn-s")]
+        arch: String,
+        #[arg(long, default_value_t = 32)]
+        batch: usize,
+        /// With freed memory kept, as the program does: what is kept grows for some thousand steps, so that the first third is left out.
+        #[arg(long)]
+        keep_freed: bool,
     },
 }
 
@@ -112,8 +119,8 @@ fn workload(name: &str) -> anyhow::Result<(What, f64, Load)> {
 
 fn main() -> anyhow::Result<ExitCode> {
     let command = Cli::parse().command;
-    // As the program does, but where growth is watched: what is kept for later grows for thousands of steps before it stays.
-    if !matches!(command, Command::Growth { .. }) {
+    // As the program does, but where growth is watched without it.
+    if !matches!(command, Command::Growth { keep_freed: false, .. }) {
         unlearn::kernels::memory::keep_freed();
     }
     match command {
@@ -126,7 +133,9 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Parity { workload, checkpoint } => println!("{}", parity(&workload, &checkpoint)?),
         Command::AgainstBurn { convolutions } => return against_burn::check(!convolutions),
         Command::Speed { arch, batch, infer } => println!("{}", against_burn::speed(&arch, batch, infer)?),
-        Command::Growth { steps } => return growth::check(steps),
+        Command::Growth { steps, arch, batch, keep_freed } => {
+            return growth::check(&arch, batch, steps, if keep_freed { steps / 3 } else { steps / 10 });
+        }
         Command::Pipeline { threads } => {
             rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
             return pipeline::check();
