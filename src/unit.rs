@@ -93,6 +93,9 @@ pub struct UnitSpec<'a> {
     train: &'a crate::context::TrainSettings,
     parameters: Option<&'a toml::Table>,
     parents: &'a [String],
+    /// `burn` where burn's own operations run instead of our kernels, whose bits are others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kernels: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     learn_samples: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -240,6 +243,7 @@ impl Workshop<'_> {
             train: &self.config.train,
             parameters: order.parameters,
             parents: &order.parents,
+            kernels: (!crate::kernels::in_use()).then_some("burn"),
             learn_samples: scarcity.learn_samples.filter(|_| by_method || order.kind == ModelKind::Oracle),
             retain_share: scarcity.retain_share.filter(|_| by_method),
         })

@@ -197,6 +197,20 @@ fn the_original_says_what_to_expect_where_there_are_no_oracles() {
 }
 
 #[test]
+fn models_of_several_architectures_are_not_set_beside_each_other() {
+    let bench = bench();
+    let (model, metadata, _) = checkpoint::load(&bench.path("run/models/finetune.safetensors"), &unlearn::device::open("cpu").unwrap()).unwrap();
+    let other = Classifier::new("cnn-s", model.spec().input, model.spec().slots, 1, &unlearn::device::open("cpu").unwrap()).unwrap();
+    written(&bench, "other", &other, &metadata.class_map);
+    let refused = ["other.safetensors: it is a cnn-s, the models to compare it with are mlp", "of its own architecture"];
+    bench.unlearn(&format!("audit other.safetensors {ORACLES} {SWAP} --out out")).refused(&refused);
+    bench.unlearn(&format!("audit other.safetensors --original run/models/original.safetensors {SWAP} --out out")).refused(&refused);
+    assert!(!bench.path("out").exists());
+    // Beside each other, with nothing to be judged by, any may stand.
+    bench.unlearn(&format!("audit other.safetensors run/models/finetune.safetensors {SWAP} --out out")).ok();
+}
+
+#[test]
 fn files_of_one_name_are_told_apart() {
     let bench = bench();
     std::fs::create_dir(bench.path("other")).unwrap();
@@ -249,7 +263,7 @@ fn plain_unlearning_is_audited_by_leaving_the_new_class_out() {
 fn written(bench: &Bench, name: &str, model: &Classifier, classes: &[u16]) {
     let metadata = Metadata {
         format: checkpoint::FORMAT,
-        architecture: "mlp".into(),
+        architecture: model.spec().architecture.clone(),
         input: model.spec().input,
         dataset: "blobs".into(),
         class_map: classes.to_vec(),

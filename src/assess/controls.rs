@@ -42,7 +42,7 @@ pub fn beside(models: &[Finished], task: &SwapTask, context: impl Fn(&str) -> Co
 }
 
 /// Whether `name`, a control, is the one that was never trained.
-fn is_untrained(name: &str) -> bool {
+pub(super) fn is_untrained(name: &str) -> bool {
     name.ends_with(UNTRAINED)
 }
 

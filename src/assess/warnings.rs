@@ -2,7 +2,7 @@
 
 use crate::audit::verdict::{CONFIDENCE, MIN_ORACLES};
 use crate::stats;
-use crate::summary::{Calibration, ControlKind, ModelKind, Score, Verdict};
+use crate::summary::{Calibration, ControlKind, Family, ModelKind, Score, Verdict};
 
 use super::controls;
 
@@ -32,6 +32,15 @@ pub fn on_verdicts(verdicts: &[Verdict], calibration: Option<&Calibration>, exac
         warnings.push(format!(
             "“{}” is judged matched, though it {what}. Believe no verdict of this run; with more --oracles the audits tell more.",
             control.model
+        ));
+    }
+    let by_answers_alone: Vec<String> =
+        verdicts.iter().filter(|v| hides(v.kind, &v.model) && fails_by_answers_alone(v)).map(|v| format!("“{}”", v.model)).collect();
+    if !by_answers_alone.is_empty() {
+        warnings.push(format!(
+            "{}: the old class is still in the network, and only answers, accuracy or membership tell it from the oracles here, neither features nor relearning. A model \
+             that hides the class better than that would not be found out.",
+            by_answers_alone.join(", ")
         ));
     }
     if oracles >= MIN_ORACLES && verdicts.iter().any(|v| matches!(v.kind, ModelKind::Method | ModelKind::Subject)) {
@@ -118,6 +127,17 @@ pub fn guesses(accuracy: f64, classes: usize) -> Option<String> {
     })
 }
 
+/// Whether a model of this kind and name is known to hold the old class, hidden or not.
+fn hides(kind: ModelKind, name: &str) -> bool {
+    kind == ModelKind::Original || kind == ModelKind::Control && !controls::is_untrained(name)
+}
+
+/// Whether it is beyond limits, but neither by features nor by relearning, though they are judged.
+fn fails_by_answers_alone(v: &Verdict) -> bool {
+    let deep = || v.families.iter().filter(|f| matches!(f.family, Family::Features | Family::Relearning));
+    v.families.iter().any(|f| !f.matched) && deep().next().is_some() && deep().all(|f| f.matched)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -188,6 +208,32 @@ mod tests {
         let all = zoo("under-erased", "off-target", "under-erased", "matched");
         assert_eq!(on_verdicts(&all, Some(&calibration(5, 5, 1.0)), true), Vec::<String>::new());
         assert_eq!(on_verdicts(&all, Some(&calibration(4, 5, 1.1)), true), Vec::<String>::new(), "one of five fails by chance often enough");
+    }
+
+    #[test]
+    fn hiding_that_only_answers_betray_is_named() {
+        let family = |family, matched| crate::summary::FamilyVerdict {
+            family,
+            within: 1,
+            total: 2,
+            matched,
+            excess: 1.0,
+            excess_limit: 1.0,
+            farthest: None,
+            farthest_limit: 1.0,
+            worst: None,
+            worst_bands: None,
+            direction: None,
+        };
+        let named = |features, output| {
+            let mut all = zoo("under-erased", "off-target", "under-erased", "matched");
+            all[5].families = vec![family(Family::Output, output), family(Family::Features, features), family(Family::Relearning, true)];
+            on_verdicts(&all, None, true)
+        };
+        let warnings = named(true, false);
+        assert!(warnings.len() == 1 && warnings[0].starts_with("“logit-mask”: the old class is still in the network"), "{warnings:?}");
+        assert_eq!(named(false, false), Vec::<String>::new());
+        assert_eq!(named(false, true), Vec::<String>::new());
     }
 
     #[test]

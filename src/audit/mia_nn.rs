@@ -4,7 +4,7 @@ use rand::seq::SliceRandom;
 
 use super::membership::attack::{self, FOLDS, Outcome};
 use super::membership::finite;
-use super::{Audit, Findings, Measured, PartName, Peer, Subject};
+use super::{Audit, Findings, Measured, PartName, Peer, Reference, Subject};
 use crate::context::Context;
 use crate::data::Role;
 use crate::error::Result;
@@ -19,7 +19,7 @@ use crate::summary::{Family, ModelKind};
 /// `auc`: P(an answer of the model scores above one of an oracle's); `balanced_accuracy`: mean of the shares of the model's and of the oracles' answers given to
 /// the right side. 0.5 means no difference; but networks differ by themselves, the fewer oracles the more it shows, and an oracle's figures (against the other
 /// oracles) are the level to reach. So that numbers match, every other model is set beside the oracles without one, each left out in turn, and figures are
-/// means. Undefined without oracles (that have not diverged), and where the model has another number of slots (the original, for plain unlearning); the
+/// means; what tells a model from several at once is its distance from what they have in common. Undefined without oracles (that have not diverged), and where the model has another number of slots (the original, for plain unlearning); the
 /// original's own slot of the old class is set beside the new class's.
 ///
 /// It reads how probability spreads over the neighbours of the old class, as the attack of the source does; a model whose mean output is right (see
@@ -66,8 +66,11 @@ impl Audit for MiaNn {
         };
         let auc = mean(Outcome::auc);
         let accuracy = mean(|outcome| outcome.value(|a| a.balanced_accuracy));
-        Ok(vec![Measured::new("auc", auc, "fraction", TOLERANCE), Measured::new("balanced_accuracy", accuracy, "fraction", TOLERANCE).descriptive()]
-            .into())
+        Ok(vec![
+            Measured::new("auc", auc, "fraction", TOLERANCE).against(Reference::OraclesMean),
+            Measured::new("balanced_accuracy", accuracy, "fraction", TOLERANCE).descriptive(),
+        ]
+        .into())
     }
 }
 

@@ -123,11 +123,16 @@ fn score(model: &Figures, audit: &'static str, m: &Measured, judges: &[&Figures]
         family: m.family,
         shows_old_class: m.shows_old_class,
     };
+    // Where every oracle has a figure and nothing says why this model has none, having none is no way to pass. (The original has another map.)
+    let missing = m.value.is_none() && !m.diverged && m.reason.is_none() && theirs.len() == judges.len() && model.kind != ModelKind::Original;
     score.within = match (gap, sd, m.tolerance) {
         (Some(gap), Some(_), Some(_)) => Some(gap.abs() <= score.half_band()),
-        (None, Some(_), Some(_)) if m.diverged => Some(false),
+        (None, Some(_), Some(_)) if m.diverged || missing => Some(false),
         _ => None,
     };
+    if missing && score.within == Some(false) {
+        score.reason = Some("undefined here, though every oracle has it".into());
+    }
     score
 }
 

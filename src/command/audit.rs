@@ -98,6 +98,7 @@ fn from_files(args: &AuditArgs, json: bool, output: &Output) -> Result<()> {
     };
     let swap = also.remove(0);
     let task = SwapTask::at_once(&dataset, &before, swap, also)?;
+    let reference = loaded.iter().find(|l| l.1 != ModelKind::Subject).map(|l| l.2.spec().architecture.clone());
     let mut models: Vec<Finished> = Vec::new();
     let mut hashes: Vec<String> = Vec::new();
     let (arch, input) = (first.spec().architecture.clone(), dataset.shape());
@@ -109,6 +110,14 @@ fn from_files(args: &AuditArgs, json: bool, output: &Output) -> Result<()> {
                 path.display().to_string(),
                 format!("it takes images of {:?}, {name} has {input:?}", model.spec().input),
                 "give the data it was trained on with --data",
+            ));
+        }
+        // Cuts of another network have other names: most figures by depth would have nothing to be compared with.
+        if reference.as_ref().is_some_and(|r| *r != model.spec().architecture) {
+            return Err(Error::input(
+                path.display().to_string(),
+                format!("it is a {}, the models to compare it with are {}", model.spec().architecture, reference.unwrap_or_default()),
+                "give --original and --oracle of its own architecture, or leave them out",
             ));
         }
         let expected = if kind == ModelKind::Original { &task.before } else { &task.after };

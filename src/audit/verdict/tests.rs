@@ -76,6 +76,28 @@ fn a_figure_that_diverged_counts_as_outside() {
 }
 
 #[test]
+fn a_figure_that_every_oracle_has_must_be_there() {
+    let verdict_of = |kind, reason: Option<&str>, oracles_have: bool| {
+        let mut all = oracles();
+        let undefined = || Measured::new("m1", None, "fraction", 0.01);
+        if !oracles_have {
+            all[1].figures[1].1 = undefined();
+        }
+        let mut without = model("without", kind, &[0.52, 0.9]);
+        without.figures[1].1 = reason.map_or_else(undefined, |why| undefined().undefined_because(|| why.into()));
+        all.push(without);
+        let (scores, verdicts, _) = judge(&all);
+        (scores.last().and_then(|s| s.within), verdicts[3].verdict.clone(), scores.last().and_then(|s| s.reason.clone()))
+    };
+    let (within, word, reason) = verdict_of(ModelKind::Method, None, true);
+    assert_eq!((within, word.as_str()), (Some(false), "off-target"));
+    assert!(reason.is_some_and(|r| r.contains("every oracle has it")));
+    assert_eq!(verdict_of(ModelKind::Method, Some("too few"), true).0, None, "that has a reason");
+    assert_eq!(verdict_of(ModelKind::Method, None, false).0, None, "an oracle lacks it, too");
+    assert_eq!(verdict_of(ModelKind::Original, None, true).0, None, "the original has other slots");
+}
+
+#[test]
 fn fewer_than_three_oracles_give_no_verdict() {
     let mut all = oracles();
     all.pop();
