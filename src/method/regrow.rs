@@ -129,11 +129,10 @@ pub const ENTRY: MethodEntry = MethodEntry {
 const SPREAD_SAMPLES: f64 = 1024.0;
 const SPREAD_SHARE: f64 = 0.1;
 
-/// From docs/extremes.md: the fewest training samples of the new class with which a swap was still matched, the most with which it was not,
-/// and a budget with which it then was.
+/// From docs/extremes.md: the fewest training samples of the new class with which a swap was still matched, and the most with which it was not,
+/// with a budget of 0.3 neither.
 const LEARN_ENOUGH: usize = 100;
 const LEARN_TOO_FEW: usize = 20;
-const BUDGET_FOR_FEW: f64 = 0.3;
 /// From docs/study.md: samples of the smallest retained class in the cache below which a top that follows labels alone is warned of, more than all
 /// those with which most swaps were not matched, and what was measured; the same, about those with which they were, where the original's answers
 /// are followed.
@@ -263,10 +262,10 @@ impl Method for Regrow {
         let (plan, _) = self.plan(model.spec(), task, settings.epochs, false)?;
         let learn = task.learn.as_ref().map(|l| fewest(&l.train)).transpose()?.flatten();
         let cached = fewest(&task.retain.train)?.map(|n| ((plan.retain * n as f64).round() as usize).max(1));
-        let learn = learn.filter(|n| *n < LEARN_ENOUGH && self.budget < BUDGET_FOR_FEW).map(|n| {
+        let learn = learn.filter(|n| *n < LEARN_ENOUGH).map(|n| {
             format!(
                 "the new class has {n} training images; with {LEARN_TOO_FEW} it was not matched, with {LEARN_ENOUGH} it was (docs/extremes.md). \
-                 Take more of them, set regrow.budget={BUDGET_FOR_FEW}, which was enough for {LEARN_TOO_FEW}, or retrain."
+                 With a budget of 0.3 the old class still came back too fast. Take more of them, or retrain."
             )
         });
         let (enough, measured) = if plan.follows { TAUGHT_CACHED_ENOUGH } else { CACHED_ENOUGH };
