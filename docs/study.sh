@@ -30,8 +30,10 @@ if [ -d "$data/cifar10" ]; then # an hour and more
             --set regrow@seed-2.seed=2 --set regrow@seed-3.seed=3 --set regrow@seed-4.seed=4 --store "$out/cifar10-store" --out "$out/cifar10-$forget-3" \
             --resume --quiet
         docs/study.py "$out/cifar10-$forget-3"
-        $unlearn swap --config "$out/cifar10-$forget-3/config.toml" --methods regrow,regrow@10,regrow@20,regrow@early --set regrow@10.budget=0.1 \
-            --set regrow@20.budget=0.2 --set regrow@early.budget=0.2 --set regrow@early.cut=group1 --store "$out/cifar10-store" \
+        $unlearn swap --config "$out/cifar10-$forget-3/config.toml" --methods regrow,regrow@10,regrow@20,regrow@early,regrow@fresh,regrow@labels \
+            --set regrow@10.budget=0.1 --set regrow@20.budget=0.2 --set regrow@early.budget=0.2 --set regrow@early.cut=group1 \
+            --set regrow@fresh.budget=0.2 --set regrow@fresh.keep=0.0 --set regrow@labels.budget=0.2 --set regrow@labels.keep=0.0 \
+            --set regrow@labels.distil=0.0 --store "$out/cifar10-store" \
             --out "$out/cifar10-$forget-3-budget" --resume --quiet
         docs/study.py "$out/cifar10-$forget-3-budget"
     done
