@@ -19,8 +19,9 @@ use crate::summary::{Family, ModelKind};
 /// `auc`: P(an answer of the model scores above one of an oracle's); `balanced_accuracy`: mean of the shares of the model's and of the oracles' answers given to
 /// the right side. 0.5 means no difference; but networks differ by themselves, the fewer oracles the more it shows, and an oracle's figures (against the other
 /// oracles) are the level to reach. So that numbers match, every other model is set beside the oracles without one, each left out in turn, and figures are
-/// means; what tells a model from several at once is its distance from what they have in common. Undefined without oracles (that have not diverged), and where the model has another number of slots (the original, for plain unlearning); the
-/// original's own slot of the old class is set beside the new class's.
+/// means; what tells a model from several at once is its distance from what they have in common. Undefined without oracles (that have not diverged), and
+/// where the model has another number of slots (the original, for plain unlearning); the original's own slot of the old class is set beside the new
+/// class's.
 ///
 /// It reads how probability spreads over the neighbours of the old class, as the attack of the source does; a model whose mean output is right (see
 /// `profile`) may still be too sure, too unsure or too regular. At most [`MOST_IMAGES`] images, evenly spread.
