@@ -14,7 +14,7 @@
 //! - [`optimiser`]: Adam, AdamW, SGD and Muon; [`train`]: the plain loop; [`cached`]: training on cached activations; `pages`: rows that stay on a GPU; [`context`]: what every unit of work is given; [`rng`]: random streams named by purpose.
 //! - [`method`]: unlearning methods, one a file, in a registry; [`saliency`] and [`imitation`] are pieces of two of them.
 //! - [`audit`]: audits, one a file, in a registry; signals computed once a model; the verdict.
-//! - [`unit`]: trainings as pure functions of a hashed spec; [`store`]: kept for other runs; [`timing`]: which times compare; [`oracle`]; [`schedule`]: several units at a time.
+//! - [`mod@unit`]: trainings as pure functions of a hashed spec; [`store`]: kept for other runs; [`timing`]: which times compare; [`oracle`]; [`schedule`]: several units at a time.
 //! - [`assess`]: from models to evidence; [`summary`]: the stable result formats; [`run`]: the run directory; [`events`]: its log.
 //! - [`study`]: random pairs with settings that follow from the data.
 //! - [`report`]: from a summary to HTML and Markdown, pure.

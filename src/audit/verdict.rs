@@ -9,9 +9,10 @@
 //! outside weighed by how many bands they are away, and its *farthest* figure. The model is *matched* if no family is beyond a limit. Limits are
 //! such that an exactly retrained model is matched in [`CONFIDENCE`] of cases ([`limits`] says under which assumptions), and wide enough
 //! for the oracles at hand, each held out in turn ([`calibration`]).
-//! Otherwise the model is *under-erased* or *over-erased* where the outside figures that show the old class lie above or below the oracles, taken
-//! together over the families that are beyond a limit, or *off-target* where those have none outside: the old class looks as it should,
-//! something else does not.
+//! Otherwise each family that is beyond a limit has a direction: where its outside figures that show the old class lie, taken together. The model
+//! is *under-erased* if one lies above the oracles, whatever the others do: what one family shows no other takes back (a mask silences the answers
+//! and leaves the features). It is *over-erased* if some lie below and none above, and *off-target* where none has such figures outside: the old
+//! class looks as it should, something else does not.
 
 mod calibration;
 mod limits;
@@ -144,31 +145,30 @@ fn verdict(model: &str, kind: ModelKind, rows: &[Score], allowed: &ByFamily) -> 
     outside.sort_by(|a, b| distance(b).total_cmp(&distance(a)));
     let found = limits::statistics(&judged(rows));
     let mut families = Vec::new();
-    // Bands above (or, negative, below) the oracles of what shows the old class, over the families that are beyond a limit.
-    let mut direction = 0.0;
-    let mut shown_outside = false;
+    // Whether one of the families that are beyond a limit shows more of the old class than the oracles, and whether one shows less.
+    let (mut above, mut below) = (false, false);
     let mut worst_family: Option<(Family, f64)> = None;
     for (of, limit) in allowed {
         let Some(found) = found.get(of) else { continue };
         let over = found.over(*limit);
         let mine: Vec<&Score> = judged_rows.iter().copied().filter(|s| family(s) == *of).collect();
         let showing: Vec<f64> = outside.iter().filter(|s| family(s) == *of && s.shows_old_class).filter_map(|s| signed(s)).collect();
-        let sum: f64 = showing.iter().sum();
+        let direction = (!showing.is_empty()).then(|| if showing.iter().sum::<f64>() > 0.0 { Direction::Above } else { Direction::Below });
         if over > 1.0 {
-            direction += sum;
-            shown_outside |= !showing.is_empty();
+            above |= direction == Some(Direction::Above);
+            below |= direction == Some(Direction::Below);
         }
         if worst_family.is_none_or(|(_, most)| over > most) {
             worst_family = Some((*of, over));
         }
-        families.push(family_verdict(*of, &mine, *found, *limit, (!showing.is_empty()).then_some(sum)));
+        families.push(family_verdict(*of, &mine, *found, *limit, direction));
     }
     let word = match worst_family {
         None => "no verdict",
         Some((_, over)) if over <= 1.0 => "matched",
-        _ if !shown_outside => "off-target",
-        _ if direction > 0.0 => "under-erased",
-        _ => "over-erased",
+        _ if above => "under-erased",
+        _ if below => "over-erased",
+        _ => "off-target",
     };
     Verdict {
         model: model.to_string(),
@@ -182,13 +182,29 @@ fn verdict(model: &str, kind: ModelKind, rows: &[Score], allowed: &ByFamily) -> 
     }
 }
 
+/// Where the figures of a family that show the old class and are outside lie, taken together.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Direction {
+    Above,
+    Below,
+}
+
+impl Direction {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Above => "above",
+            Self::Below => "below",
+        }
+    }
+}
+
 /// Bands above the oracles, negative below; at most [`limits::MOST_BANDS`] either way.
 fn signed(score: &Score) -> Option<f64> {
     let bands = score.distance()?.min(limits::MOST_BANDS);
     score.gap.map(|gap| bands * gap.signum())
 }
 
-fn family_verdict(family: Family, rows: &[&Score], found: Pair, limit: Pair, direction: Option<f64>) -> FamilyVerdict {
+fn family_verdict(family: Family, rows: &[&Score], found: Pair, limit: Pair, direction: Option<Direction>) -> FamilyVerdict {
     let worst = rows.iter().filter_map(|s| Some((*s, s.distance()?))).fold(None, |worst: Option<(&Score, f64)>, (s, d)| match worst {
         Some((_, most)) if most >= d => worst,
         _ => Some((s, d)),
@@ -204,6 +220,6 @@ fn family_verdict(family: Family, rows: &[&Score], found: Pair, limit: Pair, dir
         farthest_limit: limit.farthest,
         worst: worst.map(|(s, _)| s.label()),
         worst_bands: worst.map(|(_, d)| d).filter(|d| d.is_finite()),
-        direction: direction.map(|sum| if sum > 0.0 { "above" } else { "below" }.to_string()),
+        direction: direction.map(|d| d.name().to_string()),
     }
 }

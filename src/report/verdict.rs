@@ -24,8 +24,8 @@ pub struct Look {
 pub fn look(verdict: &str) -> Look {
     let (sign, class, meaning) = match verdict {
         "matched" => ("✓", "matched", "Behaves like models that never saw the old class, as far as these audits see."),
-        "under-erased" => ("▲", "under", "More of the old class is left than in models that never saw it."),
-        "over-erased" => ("▼", "over", "Less of the old class is left than in models that never saw it: a hole that shows."),
+        "under-erased" => ("▲", "under", "In one family at least, more of the old class is left than in models that never saw it."),
+        "over-erased" => ("▼", "over", "Less of the old class is left than in models that never saw it, and in no family more: a hole that shows."),
         "off-target" => (
             "◆",
             "off",

@@ -50,6 +50,31 @@ fn directions_have_their_names() {
 }
 
 #[test]
+fn what_one_family_shows_no_other_takes_back() {
+    // Answers far below the oracles, features a little above: a mask. The other way round: a net that answers with the old slot throughout.
+    let verdict_of = |answers: f64, features: f64| {
+        let of = |name: &str, kind, values: [f64; 2]| {
+            let [answers, features] = values.map(Some);
+            let figures = vec![
+                ("test", Measured::new("answers", answers, "fraction", 0.01).in_family(Family::Output).showing_old_class()),
+                ("test", Measured::new("features", features, "fraction", 0.01).in_family(Family::Features).showing_old_class()),
+            ];
+            Figures { model: name.into(), kind, figures }
+        };
+        let mut all: Vec<Figures> =
+            [0.50, 0.51, 0.52, 0.53].iter().enumerate().map(|(i, v)| of(&format!("oracle-{i}"), ModelKind::Oracle, [*v, *v])).collect();
+        all.push(of("method", ModelKind::Method, [answers, features]));
+        let verdict = judge(&all).1.pop().expect("five models");
+        let directions: Vec<Option<String>> = verdict.families.iter().map(|f| f.direction.clone()).collect();
+        (verdict.verdict, directions)
+    };
+    let named = |words: [&str; 2]| words.map(|w| Some(w.to_string())).to_vec();
+    assert_eq!(verdict_of(0.0, 0.7), ("under-erased".into(), named(["below", "above"])));
+    assert_eq!(verdict_of(0.9, 0.3), ("under-erased".into(), named(["above", "below"])));
+    assert_eq!(verdict_of(0.0, 0.3), ("over-erased".into(), named(["below", "below"])));
+}
+
+#[test]
 fn many_small_misses_or_one_large_one_are_no_match() {
     // Twelve figures whose band is the tolerance of one point: a retrained model has none outside.
     let oracles: Vec<Figures> = (0..3).map(|i| model(&format!("oracle-{i}"), ModelKind::Oracle, &[0.9 + 0.001 * f64::from(i); 12])).collect();
