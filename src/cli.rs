@@ -80,6 +80,10 @@ pub struct TrainArgs {
     /// The checkpoint to write
     #[arg(long)]
     pub out: PathBuf,
+    /// Leave out single training images: a file of their numbers, from 0, one a line. So trained with several seeds, networks are what `unlearn audit
+    /// --forget-samples` takes for --oracle
+    #[arg(long, value_name = "FILE")]
+    pub without: Option<PathBuf>,
     /// Everything else.
     #[command(flatten)]
     pub settings: Settings,

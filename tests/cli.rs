@@ -388,3 +388,38 @@ fn copy(from: &std::path::Path, to: &std::path::Path) {
         }
     }
 }
+
+#[test]
+fn training_leaves_listed_images_out() {
+    let bench = Bench::new();
+    let dataset = blobs();
+    let numbers: Vec<usize> = (0..dataset.train.len()).filter(|i| dataset.train.labels[*i].0 < 5).step_by(11).take(7).collect();
+    let list = |numbers: &mut dyn Iterator<Item = &usize>| numbers.map(|n| format!("{n}\n")).collect::<String>();
+    bench.write("list.txt", list(&mut numbers.iter()));
+    bench.write("same.txt", format!("# the other way round\n{}", list(&mut numbers.iter().rev())));
+    let train = |more: &str| bench.unlearn(&format!("train {TINY} --classes 0,1,2,3,4 {more}"));
+    let ran = train("--without list.txt --out without.safetensors").ok();
+    assert!(ran.err.contains("293 training images, 7 left out"), "{}", ran.err);
+    // Accuracies are hits over 293 images, and no longer over all 300.
+    for row in ran.out.lines().skip(2).take(2) {
+        let accuracy: f64 = row.split_whitespace().nth(1).unwrap().parse().unwrap();
+        assert!(((accuracy * 293.0).round() / 293.0 - accuracy).abs() < 1e-6, "{accuracy} is no share of 293 images");
+    }
+    train("--without same.txt --out same.safetensors").ok();
+    assert_eq!(bench.read("same.safetensors"), bench.read("without.safetensors"), "the order of the list is nothing");
+    train("--out all.safetensors").ok();
+    assert_ne!(bench.read("all.safetensors"), bench.read("without.safetensors"));
+
+    let whole: Vec<usize> = (0..dataset.train.len()).filter(|i| dataset.train.labels[*i].0 == 3).collect();
+    let other = (0..dataset.train.len()).find(|i| dataset.train.labels[*i].0 == 5).unwrap();
+    for (content, parts) in [
+        (list(&mut whole.iter()), &["list.txt", "every training image of class", "leave the class out"][..]),
+        (format!("{other}\n"), &["list.txt", "which is not trained on", "--classes"]),
+        ("-1\n".into(), &["list.txt, line 1", "no number"]),
+    ] {
+        bench.write("list.txt", content);
+        train("--without list.txt --out refused.safetensors").refused(parts);
+    }
+    train("--without none.txt --out refused.safetensors").refused(&["none.txt"]);
+    assert!(!bench.path("refused.safetensors").exists());
+}

@@ -170,6 +170,15 @@ proptest! {
     }
 
     #[test]
+    fn without_some_the_others_are_left((dataset, before, _) in possible(), every in 1usize..9) {
+        let all = Samples::of_classes(&dataset.train, before.classes());
+        let some = all.pick((0..all.len()).step_by(every));
+        let kept: Vec<usize> = all.without(&some).numbers().collect();
+        let expected: Vec<usize> = all.numbers().enumerate().filter(|(i, _)| i % every != 0).map(|(_, n)| n).collect();
+        prop_assert_eq!(kept, expected);
+    }
+
+    #[test]
     fn a_spread_is_a_part_in_order((dataset, before, _) in possible(), count in 1usize..80) {
         let all = Samples::of_classes(&dataset.train, before.classes());
         let some = all.spread(count);

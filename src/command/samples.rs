@@ -5,7 +5,7 @@ use std::path::Path;
 use unlearn::assess::{Finished, samples};
 use unlearn::config::Settings;
 use unlearn::context::{Context, Pipeline, Reporter};
-use unlearn::data::{Dataset, Samples, data_dir};
+use unlearn::data::{Dataset, data_dir, listed};
 use unlearn::error::{Error, Result};
 use unlearn::model::checkpoint;
 use unlearn::output::Output;
@@ -44,7 +44,7 @@ pub fn audit(args: &AuditArgs, listed: &Path, json: bool, output: &Output) -> Re
         let what = format!("it takes images of {:?}, {} has {:?}", other.model.spec().input, dataset.name, dataset.shape());
         return Err(Error::input(&other.name, what, "give the data it was trained on with --data"));
     }
-    let forget = read(listed, &dataset)?;
+    let forget = listed::read(listed, &dataset)?;
     if let Some(class) = (0..forget.len()).map(|i| forget.class(i)).find(|c| any.map.slot(*c).is_none()) {
         let what = format!("a sample of class {}, which these models have no slot for", dataset.class_name(class));
         return Err(Error::input(listed.display().to_string(), what, "list samples of the models' classes"));
@@ -80,36 +80,4 @@ pub fn audit(args: &AuditArgs, listed: &Path, json: bool, output: &Output) -> Re
         output.result(&format!("Table: {0}/samples.md  Scores and curves: {0}/samples.json", out.display()));
     }
     Ok(())
-}
-
-/// The training samples of `dataset` whose numbers the file lists: one a line, from 0; empty lines and what follows a `#` are skipped.
-fn read(path: &Path, dataset: &Dataset) -> Result<Samples> {
-    let at = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|e| match e.kind() {
-        std::io::ErrorKind::InvalidData => Error::input(&at, "no text", "list numbers of training samples, one a line"),
-        _ => Error::io(path)(e),
-    })?;
-    let count = dataset.train.len();
-    let mut numbers = Vec::new();
-    let mut seen = std::collections::HashSet::new();
-    for (line, text) in text.lines().enumerate() {
-        let text = text.split('#').next().unwrap_or_default().trim();
-        if text.is_empty() {
-            continue;
-        }
-        let bad = |what: String, remedy: &str| Error::input(format!("{at}, line {}", line + 1), what, remedy);
-        let number: usize = text.parse().map_err(|_| bad(format!("`{text}` is no number"), "list numbers of training samples, one a line"))?;
-        if number >= count {
-            let what = format!("sample {number}, and {} has {count} training samples", dataset.name);
-            return Err(bad(what, "count from 0; check that these are the numbers of this set"));
-        }
-        if !seen.insert(number) {
-            return Err(bad(format!("sample {number} again"), "list every sample once"));
-        }
-        numbers.push(number);
-    }
-    if numbers.is_empty() {
-        return Err(Error::input(at, "lists no sample", "list numbers of training samples, one a line"));
-    }
-    Ok(Samples::of_numbers(&dataset.train, numbers))
 }

@@ -1,11 +1,12 @@
 //! `unlearn train`: the founding notebook's pre-training and its test.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde_json::json;
 use unlearn::config::Settings;
 use unlearn::context::{Context, Pipeline, Reporter};
-use unlearn::data::{ClassMap, Dataset, Labelled, Samples, Slot, classes, data_dir};
+use unlearn::data::{ClassMap, Dataset, Labelled, Samples, Slot, classes, data_dir, listed};
 use unlearn::error::{Error, Result};
 use unlearn::events;
 use unlearn::model::{
@@ -44,15 +45,19 @@ pub fn train(args: TrainArgs, json: bool, output: &Output) -> Result<()> {
     };
     let arch = settings.arch.as_deref().unwrap_or("cnn-s");
     let fresh = Classifier::new(arch, dataset.shape(), map.len(), ctx.seed, &device)?;
-    let (train, held_out) = split(Samples::of_classes(&dataset.train, map.classes()), share, seed)?;
+    let all = Samples::of_classes(&dataset.train, map.classes());
+    let gone = args.without.as_deref().map(|list| left_out(list, &all, &map, &dataset)).transpose()?;
+    let kept = gone.as_ref().map_or(all.clone(), |gone| all.without(gone));
+    let (train, held_out) = split(kept, share, seed)?;
     let data = Labelled::new(train, &map);
     let held_out = held_out.map(|samples| Labelled::new(samples, &map));
     output.status(&format!(
-        "{arch}: {} parameters, {} classes, {} training images{}, batch {}",
+        "{arch}: {} parameters, {} classes, {} training images{}{}, batch {}",
         training::parameter_count(&fresh),
         map.len(),
         data.len(),
         held_out.as_ref().map(|h| format!(" and {} held out", h.len())).unwrap_or_default(),
+        gone.as_ref().map(|g| format!(", {} left out", g.len())).unwrap_or_default(),
         ctx.settings.batch
     ));
     let trained = ctx.settings.clone();
@@ -72,7 +77,7 @@ pub fn train(args: TrainArgs, json: bool, output: &Output) -> Result<()> {
         class_names: map.classes().iter().map(|c| dataset.class_name(*c).to_string()).collect(),
         made_by: "train".into(),
         seed: ctx.seed,
-        config_hash: config_hash(&trained, &dataset, &settings)?,
+        config_hash: config_hash(&trained, &dataset, &settings, gone.as_ref())?,
         parents: vec![],
         version: env!("CARGO_PKG_VERSION").into(),
     };
@@ -87,6 +92,22 @@ pub fn train(args: TrainArgs, json: bool, output: &Output) -> Result<()> {
     output.result(&tested.text(judged_by, &metadata.class_names));
     output.result(&format!("Checkpoint: {}", args.out.display()));
     Ok(())
+}
+
+/// The samples that `list` names, of classes of `map`, which keep others among `all`.
+fn left_out(list: &Path, all: &Samples, map: &ClassMap, dataset: &Dataset) -> Result<Samples> {
+    let gone = listed::read(list, dataset)?;
+    let bad = |what: String, remedy: &str| Error::input(list.display().to_string(), what, remedy);
+    if let Some(class) = (0..gone.len()).map(|i| gone.class(i)).find(|c| map.slot(*c).is_none()) {
+        let what = format!("a sample of class {}, which is not trained on", dataset.class_name(class));
+        return Err(bad(what, "list samples of the classes in --classes"));
+    }
+    let kept = all.without(&gone);
+    if let Some(class) = map.classes().iter().find(|c| kept.of_class(**c).is_empty()) {
+        let what = format!("every training image of class {}", dataset.class_name(*class));
+        return Err(bad(what, "keep some of them, or leave the class out of --classes"));
+    }
+    Ok(gone)
 }
 
 /// The samples to train on and, for a `share` above 0, those held out.
@@ -107,15 +128,20 @@ fn chosen_classes(settings: &Settings, dataset: &Dataset) -> Result<ClassMap> {
     }
 }
 
-fn config_hash(training: &unlearn::context::TrainSettings, dataset: &Dataset, settings: &Settings) -> Result<String> {
+fn config_hash(training: &unlearn::context::TrainSettings, dataset: &Dataset, settings: &Settings, without: Option<&Samples>) -> Result<String> {
     use sha2::{Digest, Sha256};
-    let spec = json!({
+    let mut spec = json!({
         "train": training,
         "data": dataset.fingerprint(),
         "augment": settings.augment.unwrap_or(true),
         "seed": settings.seed.unwrap_or(0),
         "validation": settings.validation()?,
     });
+    if let Some(without) = without {
+        let mut numbers: Vec<usize> = without.numbers().collect();
+        numbers.sort_unstable();
+        spec["without"] = json!(numbers);
+    }
     Ok(unlearn::hex(&Sha256::digest(spec.to_string().as_bytes())))
 }
 

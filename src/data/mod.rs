@@ -6,6 +6,7 @@
 //! | `classes` | [`ClassId`], [`Slot`], [`ClassMap`], [`Swap`], class lists on the command line |
 //! | `view` | [`View`]: samples of one part that a method may or may not open |
 //! | `task` | [`SwapTask`]: retain, forget and learn, train and test, disjoint by construction |
+//! | `listed` | lists of single training samples |
 //! | `scarcity` | [`Scarcity`]: a swap with less data than the set has |
 //! | `batch` | [`Batches`]: shuffled, augmented, normalised tensors |
 //! | `ahead` | work done ahead of need |
@@ -24,6 +25,7 @@ pub mod download;
 pub mod embedded;
 pub mod emnist;
 pub mod idx;
+pub mod listed;
 mod resident;
 pub mod scarcity;
 pub mod sheet;

@@ -1,5 +1,6 @@
 //! Views: samples of one part, and the lock that keeps a method away from data it does not declare.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -80,6 +81,21 @@ impl Samples {
             i as u32
         };
         Self { indices: numbers.into_iter().map(checked).collect(), part: part.clone() }
+    }
+
+    /// These without those that are in `others`, too; in their order.
+    ///
+    /// # Panics
+    /// Samples of another part.
+    pub fn without(&self, others: &Self) -> Self {
+        assert!(Arc::ptr_eq(&self.part, &others.part), "samples of two parts");
+        let gone: HashSet<u32> = others.indices.iter().copied().collect();
+        Self { indices: self.indices.iter().copied().filter(|i| !gone.contains(i)).collect(), part: self.part.clone() }
+    }
+
+    /// Their numbers in the part, from 0, in order.
+    pub fn numbers(&self) -> impl Iterator<Item = usize> {
+        self.indices.iter().map(|i| *i as usize)
     }
 
     /// Number of samples.
