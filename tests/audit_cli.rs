@@ -326,11 +326,19 @@ fn samples_that_were_to_be_forgotten_are_attacked() {
     assert!(undefined.value.is_none() && undefined.reason.as_ref().is_some_and(|r| r.contains("here are 120")), "{undefined:?}");
     assert!(text.contains("here are 120"), "{text}");
     assert!(found.curves.iter().all(|(_, curves)| curves.len() == 3), "regression, LiRA and RMIA");
-    assert_eq!(String::from_utf8(bench.read("found/samples.md")).unwrap().trim(), text.split("\nTable:").next().unwrap().trim());
+    assert_eq!(String::from_utf8(bench.read("found/samples.md")).unwrap().trim(), text.split("\nReport:").next().unwrap().trim());
     assert_eq!(
         bench.unlearn(&format!("{line} --json --quiet")).ok().json(),
         serde_json::from_slice::<serde_json::Value>(&bench.read("found/samples.json")).unwrap()
     );
+
+    // The page has the same cells, and a plot an attack with a line for each of the five models.
+    let page = String::from_utf8(bench.read("found/samples.html")).unwrap();
+    for part in ["80 forgotten samples", "under-erased", "matched", "here are 120", "3 of 3 held-out oracles are matched"] {
+        assert!(page.contains(part), "{part}");
+    }
+    assert_eq!(page.matches("<figure>").count(), 3, "regression, LiRA and RMIA");
+    assert!(!page.contains("http"), "it needs no other file");
 
     // Without references the thresholds and the regression are left, without verdict.
     let alone = bench.unlearn("audit retrained.safetensors --forget-samples forget.txt --json --quiet").ok().json();

@@ -71,13 +71,14 @@ pub fn audit(args: &AuditArgs, listed: &Path, json: bool, output: &Output) -> Re
         scores.push('\n');
         files::write_bytes(&out.join("samples.json"), scores.as_bytes())?;
         files::write_bytes(&out.join("samples.md"), text.as_bytes())?;
+        files::write_bytes(&out.join("samples.html"), page::forgotten_samples_page(&found).as_bytes())?;
     }
     if json {
         return print_json(&found, output);
     }
     output.result(&text);
     if let Some(out) = &args.out {
-        output.result(&format!("Table: {0}/samples.md  Scores and curves: {0}/samples.json", out.display()));
+        output.result(&format!("Report: {0}/samples.html  Table: {0}/samples.md  Scores and curves: {0}/samples.json", out.display()));
     }
     Ok(())
 }

@@ -11,30 +11,39 @@ const POINTS: usize = 200;
 const MARKED: usize = 24;
 
 /// An exhibit of several models.
-struct Group<'a> {
+pub struct Group<'a> {
     first: &'a Exhibit,
     of: Vec<(&'a Model<'a>, &'a Exhibit)>,
 }
 
 /// Plots, then pictures; nothing where no audit shows any.
 pub fn html(summary: &Summary, models: &Models) -> String {
-    let mut groups: Vec<Group> = Vec::new();
-    for model in models.all() {
-        let own = summary.outputs.iter().filter(|o| o.model == model.name).flat_map(|o| &o.exhibits);
-        for exhibit in own {
-            match groups.iter_mut().find(|g| g.first.audit == exhibit.audit && g.first.title == exhibit.title) {
-                Some(group) => group.of.push((model, exhibit)),
-                None => groups.push(Group { first: exhibit, of: vec![(model, exhibit)] }),
-            }
-        }
-    }
-    let plots: String = groups.iter().map(plot).collect();
-    let plots = if plots.is_empty() { plots } else { format!("<div class=\"plots\">{plots}</div>\n") };
+    let own = |m: &&Model| summary.outputs.iter().filter(|o| o.model == m.name).flat_map(|o| &o.exhibits).collect::<Vec<_>>();
+    let groups = grouped(models.all().flat_map(|m| own(&m).into_iter().map(move |e| (m, e))));
+    let plots = plots(&groups);
     let pictures: String = groups.iter().map(|g| pictures(g, models)).collect();
     if plots.is_empty() && pictures.is_empty() {
         return String::new();
     }
     format!("<section id=\"exhibits\"><h2>What the audits saw</h2>\n<p>Every oracle is a thin grey line.</p>\n{plots}{pictures}</section>\n")
+}
+
+/// The same exhibit of all models together, in order of first appearance.
+pub fn grouped<'a>(all: impl Iterator<Item = (&'a Model<'a>, &'a Exhibit)>) -> Vec<Group<'a>> {
+    let mut groups: Vec<Group> = Vec::new();
+    for (model, exhibit) in all {
+        match groups.iter_mut().find(|g| g.first.audit == exhibit.audit && g.first.title == exhibit.title) {
+            Some(group) => group.of.push((model, exhibit)),
+            None => groups.push(Group { first: exhibit, of: vec![(model, exhibit)] }),
+        }
+    }
+    groups
+}
+
+/// A plot for every group of curves; nothing where there is none.
+pub fn plots(groups: &[Group]) -> String {
+    let plots: String = groups.iter().map(plot).collect();
+    if plots.is_empty() { plots } else { format!("<div class=\"plots\">{plots}</div>\n") }
 }
 
 /// Horizontal and vertical axis, and points.

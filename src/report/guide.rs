@@ -82,8 +82,8 @@ pub fn agreement(summary: &Summary) -> Option<String> {
 }
 
 /// What must be known before anything on the page is believed.
-pub fn warnings(summary: &Summary) -> String {
-    let items: String = summary.scores.warnings.iter().map(|w| format!("<li>{}</li>", escape(w))).collect();
+pub fn warnings(warnings: &[String]) -> String {
+    let items: String = warnings.iter().map(|w| format!("<li>{}</li>", escape(w))).collect();
     if items.is_empty() {
         return String::new();
     }

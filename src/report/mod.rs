@@ -10,7 +10,7 @@
 //! | `headline`, `families`, `table`, `never_seen`, `heat`, `cost` | tables |
 //! | `depth`, `exhibits`, `curves`, `confusion`, `samples` | pictures |
 //! | `markdown`, `compare` | Markdown of one run, and of several |
-//! | `forgotten_samples` | Markdown of an audit where samples were forgotten |
+//! | `forgotten_samples` | Markdown and page of an audit where samples were forgotten |
 //! | `study` | the page of a study |
 //! | `models` | the models in order, with their line styles |
 //! | `text`, `svg`, `style.css` | figures and escaping, plots, looks |
@@ -42,7 +42,7 @@ mod fixture;
 mod tests;
 
 pub use compare::compare;
-pub use forgotten_samples::forgotten_samples;
+pub use forgotten_samples::{forgotten_samples, forgotten_samples_page};
 pub use markdown::markdown;
 pub use study::study;
 
@@ -59,7 +59,7 @@ pub fn html(summary: &Summary) -> String {
     let models = Models::of(summary);
     let sections = [
         guide::header(summary, &models),
-        guide::warnings(summary),
+        guide::warnings(&summary.scores.warnings),
         verdict::html(summary, &models),
         guide::how_to_read(summary),
         headline::html(summary, &models),

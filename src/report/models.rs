@@ -74,30 +74,7 @@ impl<'a> Models<'a> {
         summary.scores.cost.iter().for_each(|c| add(&c.model, None));
         summary.curves.iter().for_each(|c| add(&c.model, None));
 
-        let rank = |kind| match kind {
-            ModelKind::Original => 0,
-            ModelKind::Subject => 1,
-            ModelKind::Method => 2,
-            ModelKind::Control => 3,
-            ModelKind::Oracle => 4,
-        };
-        found.sort_by_key(|(_, kind)| rank(*kind)); // stable: keeps the run's order within a kind
-        let mut judged = 0;
-        let all = found
-            .into_iter()
-            .map(|(name, kind)| {
-                let (class, marker) = match kind {
-                    ModelKind::Original => ("original".to_owned(), 0),
-                    ModelKind::Oracle => ("oracle".to_owned(), 0),
-                    _ => {
-                        judged += 1;
-                        (format!("s{}", (judged - 1) % STYLES), judged)
-                    }
-                };
-                Model { name, kind, class, marker }
-            })
-            .collect();
-        Self { all, summary }
+        Self { all: styled(found), summary }
     }
 
     /// All of them.
@@ -135,6 +112,31 @@ impl<'a> Models<'a> {
         let not_oracles = self.all.iter().filter(|m| m.kind != ModelKind::Oracle);
         not_oracles.filter_map(|m| self.score(m.name, audit, metric, cut)).find(|s| s.oracle_mean.is_some())
     }
+}
+
+/// Models of these names and kinds in the order they are shown: original, judged ones, oracles; within a kind as given.
+pub fn styled(mut found: Vec<(&str, ModelKind)>) -> Vec<Model<'_>> {
+    let rank = |kind| match kind {
+        ModelKind::Original => 0,
+        ModelKind::Subject => 1,
+        ModelKind::Method => 2,
+        ModelKind::Control => 3,
+        ModelKind::Oracle => 4,
+    };
+    found.sort_by_key(|(_, kind)| rank(*kind)); // stable
+    let mut judged = 0;
+    let drawn = |(name, kind)| {
+        let (class, marker) = match kind {
+            ModelKind::Original => ("original".to_owned(), 0),
+            ModelKind::Oracle => ("oracle".to_owned(), 0),
+            _ => {
+                judged += 1;
+                (format!("s{}", (judged - 1) % STYLES), judged)
+            }
+        };
+        Model { name, kind, class, marker }
+    };
+    found.into_iter().map(drawn).collect()
 }
 
 /// Kind by the names that a run gives; only for models of which nothing but scores, cost or a curve is left.

@@ -1,5 +1,6 @@
 use proptest::prelude::*;
 use rand::RngExt;
+use rand::seq::SliceRandom;
 use serde::Deserialize;
 
 use super::*;
@@ -85,6 +86,25 @@ fn leave_one_out_is_that_of_a_loop_and_of_scikit_learn() {
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Of labels shuffled over rows that a line tells apart nothing is read, whatever the width: 500 of 2,000 test rows are called old, so that five
+    /// standard deviations are 5·√(.25/500 + .25/1500)/2 = 0.065.
+    #[test]
+    fn shuffled_labels_are_read_at_chance(width in 1usize..12, seed in 0u64..1_000_000) {
+        let mut rng = rng::stream(seed, "test", 0);
+        let mut rows_of = |n: usize| {
+            let mut labels: Vec<bool> = (0..n).map(|i| i % 4 == 0).collect();
+            let values = labels.iter().flat_map(|o| (0..width).map(|_| rng.random_range(-1.0f32..1.0) + f32::from(u8::from(*o)) * 3.0).collect::<Vec<_>>());
+            let x = Features { values: values.collect(), width };
+            let told = balanced_accuracy(&fit(&x, &labels).readout.scores(&x), &labels);
+            labels.shuffle(&mut rng);
+            (x, labels, told)
+        };
+        let ((x, old, told), (test, test_old, _)) = (rows_of(800), rows_of(2000));
+        prop_assert!(told > 0.95, "true labels are read: {}", told);
+        let chance = balanced_accuracy(&fit(&x, &old).readout.scores(&test), &test_old);
+        prop_assert!((chance - 0.5).abs() < 0.065, "{}", chance);
+    }
 
     /// Both ways to the eigenvectors, of AᵀA and of AAᵀ, lead to one read-out: as many rows as features less one, and with one more.
     #[test]
