@@ -10,6 +10,13 @@ export UNLEARN_DATA=$data
 export UNLEARN_STORE=none # every time in the figures is taken in the run that shows it
 mkdir -p "$out"
 
+# Flags for `regrow@NAME` as it was at every budget before `auto` grew tops from nothing: following the original's answers, the new class three
+# times as often as it is there.
+followed() { # NAME KEY=VALUE...
+    local name=$1 pair; shift
+    for pair in distil=0.8 learn_boost=3.0 "$@"; do printf -- '--set regrow@%s.%s ' "$name" "$pair"; done
+}
+
 # 0. As it is now: pairs drawn last, and other settings on the originals and oracles of MNIST.
 $unlearn study --data emnist-derived47 --pairs 3 --seed 8 --oracles 5 --out "$out/emnist-seed-8" --resume --quiet
 $unlearn study --data mnist --pairs 5 --seed 8 --oracles 5 --store "$out/mnist-seed-8/store" --out "$out/mnist-seed-8" --resume --quiet
@@ -31,9 +38,9 @@ if [ -d "$data/cifar10" ]; then # an hour and more
             --resume --quiet
         docs/study.py "$out/cifar10-$forget-3"
         $unlearn swap --config "$out/cifar10-$forget-3/config.toml" --methods regrow,regrow@10,regrow@20,regrow@early,regrow@fresh,regrow@labels \
-            --set regrow@10.budget=0.1 --set regrow@20.budget=0.2 --set regrow@early.budget=0.2 --set regrow@early.cut=group1 \
-            --set regrow@fresh.budget=0.2 --set regrow@fresh.keep=0.0 --set regrow@labels.budget=0.2 --set regrow@labels.keep=0.0 \
-            --set regrow@labels.distil=0.0 --store "$out/cifar10-store" \
+            $(followed 10 budget=0.1 cut=group2 keep=0.6) $(followed 20 budget=0.2 cut=group2 keep=0.6) \
+            $(followed early budget=0.2 cut=group1 keep=0.6) $(followed fresh budget=0.2 cut=group2 keep=0.0) \
+            $(followed labels budget=0.2 cut=group2 keep=0.0 distil=0.0) --store "$out/cifar10-store" \
             --out "$out/cifar10-$forget-3-budget" --resume --quiet
         docs/study.py "$out/cifar10-$forget-3-budget"
     done
@@ -67,12 +74,15 @@ ablation() { # DATA
     variant epochs-4 epochs=4
     variant budget-2pct budget=0.02
     variant budget-10pct budget=0.1
+    variant budget-20pct budget=0.2
     variant budget-30pct budget=0.3
+    variant followed-10pct budget=0.1 distil=0.8 learn_boost=3.0
+    variant followed-30pct budget=0.3 cut=conv3 distil=0.8 learn_boost=3.0
     variant cut-fc cut=fc
     variant cut-conv2 cut=conv2
     variant cut-conv1 cut=conv1
-    variant cut-conv2-30pct cut=conv2 budget=0.3 distil=0.0 keep=0.0
-    variant cut-conv1-30pct cut=conv1 budget=0.3 distil=0.0 keep=0.0
+    variant boosted-30pct budget=0.3 learn_boost=3.0
+    variant cut-conv1-30pct cut=conv1 budget=0.3
     $unlearn swap --config "configs/$1.toml" --methods "$methods" "${set[@]}" --out "$out/ablation/$1" --resume --quiet >/dev/null
     docs/study.py "$out/ablation/$1"
 }
@@ -85,7 +95,7 @@ for pair in 6-3 7-1 2-5 9-4 8-0; do
     forget=${pair%-*} learn=${pair#*-}
     $unlearn swap --config configs/demo.toml --data mnist --data-dir "$out/dev-small" --augment false --seed 3 --forget "$forget" --learn "$learn" \
         --classes "$(seq -s, 0 9 | sed "s/\b$learn\b,\?//; s/,$//")" --methods regrow,regrow@b10,regrow@b20,regrow@b20-labels,regrow@b30-conv2 \
-        --set regrow@b10.budget=0.1 --set regrow@b20.budget=0.2 --set regrow@b20-labels.budget=0.2 --set regrow@b20-labels.distil=0.0 \
-        --set regrow@b30-conv2.budget=0.3 --set regrow@b30-conv2.distil=0.0 --set regrow@b30-conv2.keep=0.0 --set regrow@b30-conv2.cut=conv2 \
+        $(followed b10 budget=0.1 cut=conv3) $(followed b20 budget=0.2 cut=conv3) $(followed b20-labels budget=0.2 cut=conv3 distil=0.0) \
+        $(followed b30-conv2 budget=0.3 cut=conv2 distil=0.0) \
         --out "$out/small/$pair" --resume --quiet
 done

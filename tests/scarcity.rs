@@ -203,10 +203,16 @@ fn regrow_is_warned_of_where_it_was_measured_to_fail_and_nowhere_else() {
         let little = with(budget, &["regrow"], None, Some(share), Some(3));
         assert!(little.len() == 1 && little[0].contains(images), "{budget} {share}: {little:?}");
     }
-    assert_eq!(with("budget = 0.3", &["regrow"], Some(20), None, Some(3)).len(), 1, "a larger budget was not enough");
-    // Followed: half of a set of 500 images a class is too little, all of it is not.
-    let half = with("budget = 0.3", &["regrow"], None, Some(0.25), Some(3));
-    assert!(half.len() == 1 && half[0].contains("one of eight"), "{half:?}");
+    // What a larger budget is enough for, and what not.
+    assert_eq!(with("budget = 0.3", &["regrow"], Some(20), None, Some(3)), Vec::<String>::new());
+    assert_eq!(with("budget = 0.3", &["regrow"], Some(19), None, Some(3)).len(), 1);
+    assert_eq!(with("budget = 0.2", &["regrow"], Some(20), None, Some(3)).len(), 1);
+    let quarter = with("budget = 0.3", &["regrow"], None, Some(0.25), Some(3));
+    assert!(quarter.len() == 1 && quarter[0].contains("give it 250 images") && quarter[0].contains("grown from nothing"), "{quarter:?}");
+    assert!(!quarter[0].contains("larger regrow.budget"), "it had one: {quarter:?}");
+    // Followed: half of a set of 500 images a class is too little.
+    let half = with("budget = 0.085", &["regrow"], None, Some(0.25), Some(3));
+    assert!(half.len() == 1 && half[0].contains("one of eight") && half[0].contains("larger regrow.budget"), "{half:?}");
     assert_eq!(with("budget = 0.3", &["regrow"], None, Some(0.6), Some(3)), Vec::<String>::new());
     assert_eq!(cautions(&all, Some(1), Some(0.25), Some(3)).len(), 2);
     assert_eq!(cautions(&all, None, Some(0.25), None).len(), 1, "plain unlearning has no new class");
@@ -225,7 +231,9 @@ fn regrow_is_warned_of_where_much_lies_above_the_cut() {
     assert_eq!(cautions("cnn-s", ""), Vec::<String>::new());
     let large = cautions("resnet20", "");
     assert!(large.len() == 1 && large[0].starts_with("32 % of the network's arithmetic lies above the cut"), "{large:?}");
-    assert_eq!(cautions("resnet20", "budget = 0.3"), Vec::<String>::new());
+    let grown = cautions("resnet20", "budget = 0.3");
+    assert!(grown.len() == 1 && grown[0].starts_with("64 % of the network's arithmetic") && grown[0].contains("here it is 32 %"), "{grown:?}");
+    assert_eq!(cautions("cnn-s", "budget = 0.3"), Vec::<String>::new());
     let earlier = cautions("cnn-s", "cut = 'conv2'\nbudget = 0.03");
     let says = |part: &str| earlier.iter().filter(|c| c.contains(part)).count();
     let both = (says("lies above the cut"), says("images of a retained class"));

@@ -8,7 +8,8 @@
 //!    softened answers, the old class's slot left out (Hinton et al. 2015), instead of the label, in half batches: two epochs can't teach all
 //!    that the original learned in twenty, its answers can. A top that is a large part of the network starts between the original's weights
 //!    and fresh ones, as it can't be grown from nothing so cheaply (Ash & Adams 2020), and is stepped by Muon. No old-class sample is ever met.
-//!    With `distil = 0` and `keep = 0` nothing that knew the old class touches the top: it is what retraining would make of this trunk.
+//!    With `distil = 0` and `keep = 0` nothing that knew the old class touches the top: it is what retraining would make of this trunk. So it is
+//!    grown wherever the budget pays for a quarter of the original's training, of a stage more than by default if it pays for that.
 //! 4. **Sharpen.** Networks grow surer the longer they train, and the top trained briefly: its logits are multiplied by the one number that
 //!    spreads them over retained samples as widely as the original's.
 //!
@@ -35,7 +36,7 @@ use crate::train::INFERENCE_BATCH;
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Regrow {
-    /// Name of the trunk's last stage; `auto`: the last but one.
+    /// Name of the trunk's last stage; `auto`: the last but one, or the one before where the budget can grow all above that from nothing.
     pub cut: String,
     /// What it may cost, as a share of the passes of one retraining.
     pub budget: f64,
@@ -44,8 +45,8 @@ pub struct Regrow {
     /// then epochs are added.
     pub epochs: usize,
     /// How many times the retain set's share of the learn set is cached, beyond its samples in further augmented copies: the trunk has yet to
-    /// meet that class.
-    pub learn_boost: f64,
+    /// meet that class. `auto`: 3; or 1 where the top is grown from nothing, as it then meets that class as often as a retraining would.
+    pub learn_boost: OrAuto<f64>,
     /// How much of that the loss makes up for: with 1 classes are as likely as in the data, with 0 as in the cache. Between them, since a class
     /// that the trunk was not made for is found less often than it is there.
     pub adjustment: f64,
@@ -59,12 +60,12 @@ pub struct Regrow {
     pub sharpen: bool,
     /// Share of the loss on retained samples that follows the original's softened answers, its old slot left out, and not the label; unless
     /// the top is small and the budget pays for less than half of the retain set: then they made no difference. With 0, and `keep` 0, nothing
-    /// that knew the old class touches the top.
-    pub distil: f64,
+    /// that knew the old class touches the top. `auto`: 0.8; or 0 where the top is grown from nothing.
+    pub distil: OrAuto<f64>,
     /// By which the logits are divided to soften those answers.
     pub temperature: f64,
     /// Share of the original's weights in those that the stages above the cut start from, the rest being drawn afresh; the head keeps
-    /// nothing. `auto`: none where the top is a small part of the network, which the budget can grow from nothing; else 0.6.
+    /// nothing. `auto`: none where the top is a small part of the network or grown from nothing; else 0.6.
     pub keep: OrAuto<f64>,
 }
 
@@ -102,12 +103,12 @@ impl Default for Regrow {
             cut: "auto".into(),
             budget: 0.045,
             epochs: 2,
-            learn_boost: 3.0,
+            learn_boost: OrAuto::AUTO,
             adjustment: 0.5,
             optimiser: OrAuto::AUTO,
             batch: OrAuto::AUTO,
             sharpen: true,
-            distil: 0.8,
+            distil: OrAuto::AUTO,
             temperature: 2.0,
             keep: OrAuto::AUTO,
         }
@@ -129,24 +130,44 @@ pub const ENTRY: MethodEntry = MethodEntry {
 const SPREAD_SAMPLES: f64 = 1024.0;
 const SPREAD_SHARE: f64 = 0.1;
 
-/// From docs/extremes.md: the fewest training samples of the new class with which a swap was still matched, and the most with which it was not,
-/// with a budget of 0.3 neither.
+/// From docs/extremes.md: the fewest training samples of the new class with which a swap was still matched, and the most with which it was not, but
+/// was with this budget.
 const LEARN_ENOUGH: usize = 100;
 const LEARN_TOO_FEW: usize = 20;
+const BUDGET_FOR_FEW: f64 = 0.3;
 /// From docs/study.md: samples of the smallest retained class in the cache below which a top that follows labels alone is warned of, more than all
 /// those with which most swaps were not matched, and what was measured; the same, about those with which they were, where the original's answers
-/// are followed.
+/// are followed; and, from docs/extremes.md, where the top is grown from nothing.
 const CACHED_ENOUGH: (usize, &str) = (4000, "with 540 of them one of five swaps came out matched, with 1500 three of ten that nobody had looked at");
 const TAUGHT_CACHED_ENOUGH: (usize, &str) = (500, "with 250 of them one of eight swaps came out matched, with 500 eight of eight");
+const GROWN_CACHED_ENOUGH: (usize, &str) = (500, "with 250 of them a swap that was grown from nothing was not matched, with 500 it was");
 /// Share of the network's arithmetic up to which a top counts as small, that of `cnn-s`, and what a larger one keeps; docs/study.md has the choice.
 const SMALL_TOP: f64 = 0.21;
 const KEPT: f64 = 0.6;
 /// Share of the retain set in the cache from which a small top follows the original's answers; with a third and a half it made no difference.
 const TAUGHT_ENOUGH: f64 = 0.5;
-/// Share of the network's arithmetic above the cut that a small budget is enough for, that of `cnn-s`, and a budget with which a larger one was
-/// matched, that of `cnn-s` cut at `conv2`; `resnet20` on CIFAR-10 was not with 0.2 (docs/study.md).
+/// Share of the network's arithmetic above the cut that a small budget is enough for, that of `cnn-s` (docs/study.md).
 const ABOVE_FINE: f64 = 0.21;
-const BUDGET_FOR_LARGE_TOPS: f64 = 0.25;
+/// Share of the original's training that the budget must pay for, of the stages above a cut, for them to be grown from nothing by labels alone; and
+/// what `auto` is where it does not. Chosen on training images, docs/study.md.
+const GROWN: f64 = 0.25;
+const LEARN_BOOST: f64 = 3.0;
+const DISTIL: f64 = 0.8;
+
+/// What `auto` comes to on a task.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Choice {
+    cut: Cut,
+    /// Share of the network's arithmetic above the cut.
+    above: f64,
+    /// Whether the budget pays for growing all of that from nothing.
+    grown: bool,
+    plan: Plan,
+    /// Samples on which the logits' spread is compared.
+    measured: usize,
+    distil: f64,
+    keep: f64,
+}
 
 /// How the budget is spent.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -176,6 +197,7 @@ impl Plan {
 }
 
 impl Regrow {
+    /// The cut named, or by default the one below the last stage.
     fn cut_of(&self, spec: &Spec) -> Result<Cut> {
         let names = &spec.stage_names;
         if self.cut == "auto" {
@@ -188,22 +210,40 @@ impl Regrow {
         })
     }
 
-    /// How the budget of one retraining of `epochs` epochs is spent on `task`, with all that is left of it once the retain set is in the cache
-    /// going into further copies if `augmented`, and on how many samples the logits' spread is compared.
-    fn plan(&self, spec: &Spec, task: &SwapTask, epochs: usize, augmented: bool) -> Result<(Plan, f64)> {
+    /// What `auto` comes to on `task`, and how the budget of one retraining of `epochs` epochs is spent, with all that is left of it once the retain
+    /// set is in the cache going into further copies if `augmented`: the earliest of the cuts in question above which the budget can grow everything
+    /// from nothing, or the last.
+    fn choose(&self, spec: &Spec, task: &SwapTask, epochs: usize, augmented: bool) -> Result<Choice> {
+        let last = self.cut_of(spec)?;
+        let earlier = (self.cut == "auto" && last.0 > 1).then(|| Cut(last.0 - 1));
+        for cut in earlier.into_iter().chain([last]) {
+            let grown = self.at(cut, true, spec, task, epochs, augmented)?;
+            if grown.plan.retain * grown.plan.epochs as f64 >= GROWN * epochs as f64 {
+                return Ok(grown);
+            }
+        }
+        self.at(last, false, spec, task, epochs, augmented)
+    }
+
+    /// [`Self::choose`] for this cut, with the top `grown` from nothing or not.
+    fn at(&self, cut: Cut, grown: bool, spec: &Spec, task: &SwapTask, epochs: usize, augmented: bool) -> Result<Choice> {
         let (all, retain) = (task.retain_and_learn()?.len() as f64, task.retain.train.samples()?);
         let new = 1.0 - retain.len() as f64 / all;
-        let above = spec.share_above(self.cut_of(spec)?);
+        let above = spec.share_above(cut);
         let passes = self.budget * epochs as f64;
+        let learn_boost = self.learn_boost.or(if grown { 1.0 } else { LEARN_BOOST });
+        let distil = self.distil.or(if grown { 0.0 } else { DISTIL });
+        let keep = self.keep.or(if above > SMALL_TOP && !grown { KEPT } else { 0.0 });
         // Two forward passes through the top each.
         let measured = if self.sharpen { SPREAD_SAMPLES.min(SPREAD_SHARE * passes * all * 1.5 / above).floor() } else { 0.0 };
         let passes = passes - measured * above / 1.5 / all;
         let most = if augmented { f64::INFINITY } else { 1.0 };
-        let plan = |fill: f64| Plan::new(passes, new, (fill, above), self.epochs, self.learn_boost, most);
+        let plan = |fill: f64| Plan::new(passes, new, (fill, above), self.epochs, learn_boost, most);
         // Forward through the trunk; with a teacher through the original's top, too.
         let taught = Plan { follows: true, ..plan(1.0 / 3.0) };
-        let follows = self.distil > 0.0 && (above > SMALL_TOP || taught.retain >= TAUGHT_ENOUGH);
-        Ok((if follows { taught } else { plan((1.0 - above) / 3.0) }, measured))
+        let follows = distil > 0.0 && (above > SMALL_TOP || taught.retain >= TAUGHT_ENOUGH);
+        let plan = if follows { taught } else { plan((1.0 - above) / 3.0) };
+        Ok(Choice { cut, above, grown, plan, measured: measured as usize, distil, keep })
     }
 
     /// Images a step, of the original training's `whole`.
@@ -217,14 +257,17 @@ impl Regrow {
         self.optimiser.or(if above > SMALL_TOP && plan.follows && adam { OptimiserKind::Muon } else { original })
     }
 
-    /// Share of the original's weights that a top of the share `above` of the network's arithmetic starts from.
-    fn kept(&self, above: f64) -> f64 {
-        self.keep.or(if above > SMALL_TOP { KEPT } else { 0.0 })
-    }
-
     /// What `original` says of the samples `retained` of `cache`, softened, its slots `old` left out: softmax of the other logits over
     /// the temperature (Hinton et al. 2015, arXiv 1503.02531, eq. 1).
-    fn teacher(&self, original: &Classifier, cut: Cut, (cache, retained): (&Cache, &[usize]), old: &[Slot], ctx: &mut Context) -> Teacher {
+    fn teacher(
+        &self,
+        original: &Classifier,
+        cut: Cut,
+        (cache, retained): (&Cache, &[usize]),
+        old: &[Slot],
+        share: f64,
+        ctx: &mut Context,
+    ) -> Teacher {
         let (slots, temperature) = (original.spec().slots, self.temperature as f32);
         let mut probabilities = vec![0f32; cache.len() * slots];
         for picked in retained.chunks(INFERENCE_BATCH) {
@@ -237,7 +280,7 @@ impl Regrow {
             }
         }
         ctx.cost.forwarded_part(retained.len(), original.spec().share_above(cut));
-        Teacher { probabilities, share: self.distil as f32, temperature }
+        Teacher { probabilities, share: share as f32, temperature }
     }
 }
 
@@ -245,9 +288,9 @@ impl Method for Regrow {
     fn check(&self) -> Result<()> {
         in_range("regrow", "budget", self.budget, 1e-6..=10.0)?;
         in_range("regrow", "epochs", self.epochs as f64, 1.0..=1e4)?;
-        in_range("regrow", "learn_boost", self.learn_boost, 1.0..=1e3)?;
+        in_range("regrow", "learn_boost", self.learn_boost.or(1.0), 1.0..=1e3)?;
         in_range("regrow", "adjustment", self.adjustment, 0.0..=1.0)?;
-        in_range("regrow", "distil", self.distil, 0.0..=1.0)?;
+        in_range("regrow", "distil", self.distil.or(0.0), 0.0..=1.0)?;
         in_range("regrow", "temperature", self.temperature, 0.1..=100.0)?;
         in_range("regrow", "batch", self.batch.or(1.0), 1e-3..=100.0)?;
         in_range("regrow", "keep", self.keep.or(0.0), 0.0..=1.0)
@@ -259,41 +302,49 @@ impl Method for Regrow {
 
     fn cautions(&self, task: &SwapTask, model: &Classifier, settings: &TrainSettings) -> Result<Vec<String>> {
         let fewest = |view: &View| view.samples().map(Samples::fewest_of_a_class);
-        let (plan, _) = self.plan(model.spec(), task, settings.epochs, false)?;
+        let spec = model.spec();
+        let Choice { above, grown, plan, .. } = self.choose(spec, task, settings.epochs, false)?;
         let learn = task.learn.as_ref().map(|l| fewest(&l.train)).transpose()?.flatten();
         let cached = fewest(&task.retain.train)?.map(|n| ((plan.retain * n as f64).round() as usize).max(1));
-        let learn = learn.filter(|n| *n < LEARN_ENOUGH).map(|n| {
+        let paid = |n: usize| n >= LEARN_TOO_FEW && grown && self.budget >= BUDGET_FOR_FEW;
+        let learn = learn.filter(|n| *n < LEARN_ENOUGH && !paid(*n)).map(|n| {
             format!(
-                "the new class has {n} training images; with {LEARN_TOO_FEW} it was not matched, with {LEARN_ENOUGH} it was (docs/extremes.md). \
-                 With a budget of 0.3 the old class still came back too fast. Take more of them, or retrain."
+                "the new class has {n} training images; with {LEARN_TOO_FEW} it was not matched, with {LEARN_ENOUGH}, or a regrow.budget of \
+                 {BUDGET_FOR_FEW}, it was (docs/extremes.md). Take more of them, a larger budget, or retrain."
             )
         });
-        let (enough, measured) = if plan.follows { TAUGHT_CACHED_ENOUGH } else { CACHED_ENOUGH };
+        let (enough, measured) = match (grown, plan.follows) {
+            (true, _) => GROWN_CACHED_ENOUGH,
+            (false, true) => TAUGHT_CACHED_ENOUGH,
+            (false, false) => CACHED_ENOUGH,
+        };
         let retain = cached.filter(|n| *n < enough).map(|n| {
+            let more = if grown { "" } else { "a larger regrow.budget, " };
             format!(
                 "its budget and the retain set give it {n} images of a retained class; {measured} \
-                 (docs/study.md). Take more of the original's training images, a larger regrow.budget with an earlier \
-                 regrow.cut, or retrain."
+                 (docs/study.md). Take more of the original's training images, {more}or retrain."
             )
         });
-        let above = model.spec().share_above(self.cut_of(model.spec())?);
-        let large = (above > ABOVE_FINE && self.budget < BUDGET_FOR_LARGE_TOPS).then(|| {
+        let last = spec.share_above(Cut(spec.stage_names.len() - 1));
+        let [above, last, fine, budget] = [above, last, ABOVE_FINE, self.budget].map(|share| 100.0 * share);
+        let large = (above > fine && !grown).then(|| {
             format!(
-                "{:.0} % of the network's arithmetic lies above the cut, all of it to be trained with {:.1} % of a retraining; with up to {:.0} % \
-                 most swaps were matched, with the 32 % of resnet20 one pair of four, and where it failed a budget of 0.2 mended outputs and relearning, \
-                 not accuracy and features (docs/study.md). A retraining is safer.",
-                100.0 * above,
-                100.0 * self.budget,
-                100.0 * ABOVE_FINE,
+                "{above:.0} % of the network's arithmetic lies above the cut, all of it to be trained with {budget:.1} % of a retraining; with up to \
+                 {fine:.0} % most swaps were matched, with the 32 % of resnet20 one pair of four (docs/study.md). A retraining is safer."
             )
         });
-        Ok(learn.into_iter().chain(retain).chain(large).collect())
+        let untried = (last > fine && grown).then(|| {
+            format!(
+                "{above:.0} % of the network's arithmetic lies above the cut, to be grown from nothing with {budget:.1} % of a retraining; that was \
+                 seen to match where a network's last stage is up to {fine:.0} % of it, and here it is {last:.0} % (docs/study.md). A retraining is safer."
+            )
+        });
+        Ok(learn.into_iter().chain(retain).chain(large).chain(untried).collect())
     }
 
     fn apply(&self, original: Classifier, task: &SwapTask, ctx: &mut Context) -> Result<Classifier> {
-        let cut = self.cut_of(original.spec())?;
-        let (plan, measured) = self.plan(original.spec(), task, ctx.settings.epochs, !ctx.pipeline.augmentation.is_none())?;
-        let above = original.spec().share_above(cut);
+        let chosen = self.choose(original.spec(), task, ctx.settings.epochs, !ctx.pipeline.augmentation.is_none())?;
+        let Choice { cut, above, plan, measured, .. } = chosen;
         let cache = cache(&original, cut, task, plan, ctx)?;
         let batch = self.images(plan, ctx.settings.batch);
         let optimiser = self.steps_by(plan, above, ctx.settings.optimiser);
@@ -304,11 +355,11 @@ impl Method for Regrow {
         new_slots.iter().for_each(|Slot(s)| offsets[*s] = (self.adjustment * (plan.learn / plan.retain).ln()) as f32);
         let trunk: Vec<String> = original.spec().stage_names[..cut.0].iter().map(|n| format!("{n}.")).collect();
         let fresh = original.clone().reset(ctx.seed, |name| !trunk.iter().any(|t| name.starts_with(t)));
-        let fresh = shrunk(&original, fresh, self.kept(above));
+        let fresh = shrunk(&original, fresh, chosen.keep);
         let retained: Vec<usize> = (0..cache.len()).filter(|i| cache.slots(&[*i])[0].is_none_or(|s| !new_slots.contains(&s))).collect();
-        let teacher = plan.follows.then(|| self.teacher(&original, cut, (&cache, &retained), &task.old_slots(), ctx));
+        let teacher = plan.follows.then(|| self.teacher(&original, cut, (&cache, &retained), &task.old_slots(), chosen.distil, ctx));
         let regrown = fit_top(fresh, cut, &cache, &offsets, teacher.as_ref(), &settings, ctx)?;
-        let measured = &retained[..retained.len().min(measured as usize)];
+        let measured = &retained[..retained.len().min(measured)];
         if measured.is_empty() {
             return Ok(regrown);
         }
@@ -384,7 +435,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_followed_where_the_top_is_large_or_the_cache_holds_half_of_the_retain_set() {
+    fn what_auto_comes_to() {
         let digits = crate::data::embedded::mnist_mini().expect("embedded");
         let classes = [0, 1, 2, 4, 5, 6, 7, 8, 9].map(crate::data::ClassId).to_vec();
         let before = crate::data::ClassMap::new(classes).expect("nine classes");
@@ -393,11 +444,9 @@ mod tests {
         let device = burn::tensor::Device::flex();
         let spec = |arch| Classifier::zeros(arch, digits.shape(), 9, &device).expect("known").spec().clone();
         let of = |given: Regrow, arch, epochs| {
-            let spec = spec(arch);
-            let (plan, _) = given.plan(&spec, &task, epochs, true).expect("plans");
-            let above = spec.share_above(given.cut_of(&spec).expect("a cut"));
+            let Choice { plan, above, keep, .. } = given.choose(&spec(arch), &task, epochs, true).expect("chooses");
             let by = given.steps_by(plan, above, OptimiserKind::Adam);
-            (plan.follows, plan.epochs, given.images(plan, 64), given.images(plan, 1), given.kept(above), by == OptimiserKind::Muon)
+            (plan.follows, plan.epochs, given.images(plan, 64), given.images(plan, 1), keep, by == OptimiserKind::Muon)
         };
         // The demo; a budget for all data; a deep top.
         assert_eq!(of(Regrow::default(), "cnn-s", 10), (false, 2, 64, 1, 0.0, false));
@@ -406,8 +455,24 @@ mod tests {
         // What is said wins.
         let said = || Regrow { epochs: 5, batch: OrAuto::Given(0.25), keep: OrAuto::Given(0.1), ..Regrow::default() };
         assert_eq!(of(said(), "resnet20", 10), (true, 5, 16, 1, 0.1, true));
-        assert_eq!(of(Regrow { distil: 0.0, ..said() }, "resnet20", 10), (false, 5, 16, 1, 0.1, false));
+        assert_eq!(of(Regrow { distil: OrAuto::Given(0.0), ..said() }, "resnet20", 10), (false, 5, 16, 1, 0.1, false));
         assert_eq!(of(Regrow { optimiser: OrAuto::Given(OptimiserKind::Sgd), ..said() }, "resnet20", 10), (true, 5, 16, 1, 0.1, false));
+        // What a budget pays for: the top as it is by default, the same grown from nothing, a stage more.
+        let chosen = |budget, arch| {
+            let Choice { cut, grown, plan, distil, keep, .. } =
+                Regrow { budget, ..Regrow::default() }.choose(&spec(arch), &task, 10, true).expect("chooses");
+            (cut.0, grown, plan.learn / plan.retain, distil, keep)
+        };
+        assert_eq!(chosen(0.045, "cnn-s"), (3, false, 3.0, 0.8, 0.0));
+        assert_eq!(chosen(0.1, "cnn-s"), (3, true, 1.0, 0.0, 0.0));
+        assert_eq!(chosen(0.2, "cnn-s"), (2, true, 1.0, 0.0, 0.0));
+        assert_eq!(chosen(0.9, "cnn-s"), (2, true, 1.0, 0.0, 0.0));
+        assert_eq!(chosen(0.045, "resnet20"), (3, false, 3.0, 0.8, KEPT));
+        assert_eq!(chosen(0.2, "resnet20"), (2, true, 1.0, 0.0, 0.0));
+        // A cut that is named stays.
+        let named = Regrow { budget: 0.9, cut: "conv3".into(), learn_boost: OrAuto::Given(2.0), ..Regrow::default() };
+        let Choice { cut, grown, plan, .. } = named.choose(&spec("cnn-s"), &task, 10, true).expect("chooses");
+        assert_eq!((cut.0, grown, plan.learn / plan.retain), (3, true, 2.0));
         // A rate for SGD is none for Muon.
         let plan = Plan { retain: 1.0, learn: 3.0, epochs: 2, follows: true };
         assert_eq!(Regrow::default().steps_by(plan, 0.9, OptimiserKind::Sgd), OptimiserKind::Sgd);
