@@ -37,7 +37,9 @@ only_regrow learn-20-budget --learn-samples 20 --set regrow.budget=0.3
 # 2. Little retain data for the methods; then the budget raised to what regrow has with all data: 4.5 % of passes over 9,000 images.
 only_regrow retain-50pct --retain-share 0.5
 only_regrow retain-50pct-budget --retain-share 0.5 --set regrow.budget=0.081 # of 5,000 images
+only_regrow retain-50pct-30 --retain-share 0.5 --set regrow.budget=0.3
 only_regrow retain-25pct --retain-share 0.25
+only_regrow retain-25pct-30 --retain-share 0.25 --set regrow.budget=0.3
 swap retain-10pct --retain-share 0.1
 only_regrow retain-10pct-budget --retain-share 0.1 --set regrow.budget=0.225 # of 1,800 images
 swap retain-1pct --retain-share 0.01

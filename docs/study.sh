@@ -89,6 +89,34 @@ ablation() { # DATA
 ablation mnist
 ablation emnist-derived47
 
+# 4. Tops grown from nothing, chosen on training images.
+for set in "emnist-derived47 21 3" "mnist 12 3"; do
+    read -r name seed pairs <<<"$set"
+    [ -d "$out/dev/$name" ] || python3 docs/dev_split.py "$data" "$out/dev/$name" "$name"
+    $unlearn study --data "$name" --data-dir "$out/dev/$name" --pairs "$pairs" --seed "$seed" --oracles 5 --store "$out/grown/store" \
+        --out "$out/grown/$name" --resume --quiet
+    for run in "$out/grown/$name"/pair-*; do
+        methods=regrow set=()
+        grown() { # NAME KEY=VALUE...
+            local as=regrow@$1 pair; shift
+            methods+=,$as
+            for pair in "$@"; do set+=(--set "$as.$pair"); done
+        }
+        for budget in 0.1 0.15 0.2 0.3; do
+            grown "auto-${budget#0.}" budget=$budget
+            for boost in 3.0 1.0; do
+                grown "conv2-${budget#0.}-$boost" budget=$budget cut=conv2 distil=0.0 keep=0.0 learn_boost=$boost
+                grown "conv1-${budget#0.}-$boost" budget=$budget cut=conv1 distil=0.0 keep=0.0 learn_boost=$boost
+            done
+        done
+        grown conv3-1-3.0 budget=0.1 cut=conv3 distil=0.0 learn_boost=3.0
+        grown taught budget=0.2 cut=conv2 keep=0.0 distil=0.4 learn_boost=1.0
+        grown kept budget=0.15 cut=conv2 keep=0.6 distil=0.8 learn_boost=1.0
+        $unlearn swap --config "$run/config.toml" --data-dir "$out/dev/$name" --methods "$methods" "${set[@]}" --store "$out/grown/store" \
+            --out "$out/grown/$name-budgets/$(basename "$run")" --resume --quiet
+    done
+done
+
 # 3. What a larger budget buys on a thousand training images a digit, from MNIST's training images alone.
 [ -d "$out/dev-small" ] || python3 docs/dev_split.py "$data" "$out/dev-small" mnist 1000 250
 for pair in 6-3 7-1 2-5 9-4 8-0; do
