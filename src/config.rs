@@ -359,12 +359,12 @@ mod tests {
 
     #[test]
     fn a_variant_has_what_its_method_was_given_and_then_its_own() {
-        let set = vec!["regrow.budget=0.1".into(), "regrow@b.budget=0.2".into(), "regrow@b.distil=0.25".into()];
+        let set = vec!["regrow.budget=0.1".into(), "regrow@b.budget=0.2".into(), "regrow@b.temperature=3.0".into()];
         let methods = Some(vec!["regrow".into(), "regrow@b".into(), "regrow@c".into()]);
         let settings = Settings { methods, controls: Some(false), set, ..Settings::default() };
         let of = |key: &str| settings.methods().expect("known").into_iter().map(|(_, t)| t[key].as_float()).collect::<Vec<_>>();
         assert_eq!(of("budget"), [Some(0.1), Some(0.2), Some(0.1)]);
-        assert_eq!(of("distil"), [Some(0.8), Some(0.25), Some(0.8)]);
+        assert_eq!(of("temperature"), [Some(2.0), Some(3.0), Some(2.0)]);
         let beside = Settings { methods: Some(vec!["all".into(), "regrow@b".into()]), ..Settings::default() };
         assert_eq!(beside.methods().expect("known").len(), method::METHODS.len() + 1, "beside all of them");
     }

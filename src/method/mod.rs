@@ -220,7 +220,7 @@ mod tests {
     fn a_variant_is_its_method_under_another_name() {
         assert_eq!(find("regrow@half-2").expect("a variant").name, "regrow");
         assert_eq!((kind_of("logit-mask@b"), kind_of("regrow@b")), (ModelKind::Control, ModelKind::Method));
-        let given: toml::Table = "budget = 0.1\ndistil = 0.8\ncut = 'conv2'".parse().expect("valid");
+        let given: toml::Table = "budget = 0.1\ndistil = 'auto'\ncut = 'conv2'".parse().expect("valid");
         assert_eq!(variant_summary("regrow@b", &given).expect("known"), "regrow with budget = 0.1, cut = \"conv2\"");
         assert_eq!(variant_summary("regrow@b", &(regrow::ENTRY.defaults)()).expect("known"), "regrow as it is");
         let again: toml::Table = "seed = 2".parse().expect("valid");
