@@ -151,6 +151,9 @@ const ABOVE_FINE: f64 = 0.21;
 /// Share of the original's training that the budget must pay for, of the stages above a cut, for them to be grown from nothing by labels alone; and
 /// what `auto` is where it does not. Chosen on training images, docs/study.md.
 const GROWN: f64 = 0.25;
+/// Fewest images of a retained class that stages are grown from nothing on: with 100 of them swaps became worse by it, with 250 better
+/// (docs/extremes.md).
+const GROWN_FROM: f64 = 250.0;
 const LEARN_BOOST: f64 = 3.0;
 const DISTIL: f64 = 0.8;
 
@@ -215,10 +218,12 @@ impl Regrow {
     /// from nothing, or the last.
     fn choose(&self, spec: &Spec, task: &SwapTask, epochs: usize, augmented: bool) -> Result<Choice> {
         let last = self.cut_of(spec)?;
+        let fewest = task.retain.train.samples()?.fewest_of_a_class();
         let earlier = (self.cut == "auto" && last.0 > 1).then(|| Cut(last.0 - 1));
         for cut in earlier.into_iter().chain([last]) {
             let grown = self.at(cut, true, spec, task, epochs, augmented)?;
-            if grown.plan.retain * grown.plan.epochs as f64 >= GROWN * epochs as f64 {
+            let images = fewest.map_or(0.0, |n| n as f64 * grown.plan.retain.min(1.0));
+            if grown.plan.retain * grown.plan.epochs as f64 >= GROWN * epochs as f64 && images >= GROWN_FROM {
                 return Ok(grown);
             }
         }
