@@ -332,9 +332,10 @@ fn samples_that_were_to_be_forgotten_are_attacked() {
         serde_json::from_slice::<serde_json::Value>(&bench.read("found/samples.json")).unwrap()
     );
 
-    // The page has the same cells, and a plot an attack with a line for each of the five models.
+    // The page has a verdict for each of the two models that are no oracles, and a plot an attack.
     let page = String::from_utf8(bench.read("found/samples.html")).unwrap();
-    for part in ["80 forgotten samples", "under-erased", "matched", "here are 120", "3 of 3 held-out oracles are matched"] {
+    assert_eq!((page.matches("class=\"pill under\"").count(), page.matches("class=\"pill matched\"").count()), (1, 1));
+    for part in ["80 forgotten samples", "here are 120", "3 of 3 held-out oracles are matched"] {
         assert!(page.contains(part), "{part}");
     }
     assert_eq!(page.matches("<figure>").count(), 3, "regression, LiRA and RMIA");

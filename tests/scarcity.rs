@@ -212,6 +212,9 @@ fn regrow_is_warned_of_where_it_was_measured_to_fail_and_nowhere_else() {
     let quarter = with("budget = 0.3", &["regrow"], None, Some(0.25), Some(3));
     assert!(quarter.len() == 1 && quarter[0].contains("give it 250 images") && quarter[0].contains("grown from nothing"), "{quarter:?}");
     assert!(!quarter[0].contains("larger regrow.budget"), "it had one: {quarter:?}");
+    // On so few images nothing is grown from nothing: the original's answers are followed, as with a small budget.
+    let tenth = with("budget = 0.3", &["regrow"], None, Some(0.1), Some(3));
+    assert!(tenth.len() == 1 && tenth[0].contains("give it 100 images") && tenth[0].contains("one of eight"), "{tenth:?}");
     // Followed: half of a set of 500 images a class is too little.
     let half = with("budget = 0.085", &["regrow"], None, Some(0.25), Some(3));
     assert!(half.len() == 1 && half[0].contains("one of eight") && half[0].contains("larger regrow.budget"), "{half:?}");
