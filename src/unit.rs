@@ -201,6 +201,7 @@ impl Workshop<'_> {
             config_hash: hash.clone(),
             parents: order.parents.clone(),
             version: env!("CARGO_PKG_VERSION").to_string(),
+            without: None,
         };
         let sha256 = checkpoint::save(&path, &model, &metadata)?;
         let cost = self.cost(&order.name, wall_s, timed.threads, ctx.cost.image_passes());

@@ -6,7 +6,7 @@ use common::{Bench, SWAP, tree};
 use unlearn::audit::ProbeSamples;
 use unlearn::data::{ClassId, Labelled, Samples, Slot};
 use unlearn::model::Classifier;
-use unlearn::model::checkpoint::{self, Metadata};
+use unlearn::model::checkpoint::{self, Metadata, Without};
 use unlearn::summary::{ControlKind, ModelKind, SampleScores, Score, Scores};
 use unlearn::train;
 
@@ -261,6 +261,11 @@ fn plain_unlearning_is_audited_by_leaving_the_new_class_out() {
 
 /// Writes `model` of these classes, trained on blobs, into the bench.
 fn written(bench: &Bench, name: &str, model: &Classifier, classes: &[u16]) {
+    written_without(bench, name, model, classes, None);
+}
+
+/// The same of a model that says which samples it was trained without.
+fn written_without(bench: &Bench, name: &str, model: &Classifier, classes: &[u16], gone: Option<&[usize]>) {
     let metadata = Metadata {
         format: checkpoint::FORMAT,
         architecture: model.spec().architecture.clone(),
@@ -273,6 +278,7 @@ fn written(bench: &Bench, name: &str, model: &Classifier, classes: &[u16]) {
         config_hash: name.into(),
         parents: vec![],
         version: "0".into(),
+        without: gone.map(|gone| Without::these(&Samples::of_numbers(&common::blobs().train, gone.iter().copied()))),
     };
     checkpoint::save(&bench.path(&format!("{name}.safetensors")), model, &metadata).unwrap();
 }
@@ -294,7 +300,8 @@ fn samples_that_were_to_be_forgotten_are_attacked() {
             *slot = slot.map(|Slot(s)| Slot((s + 1 + number % 3) % 4));
         }
         let settings = ctx.settings.clone();
-        written(&bench, name, &train::fit(fresh, &data, &settings, &mut ctx).unwrap(), &classes);
+        let gone = (numbers.len() < all.len()).then_some(&forget[..]);
+        written_without(&bench, name, &train::fit(fresh, &data, &settings, &mut ctx).unwrap(), &classes, gone);
     };
     trained("original", &all);
     for name in ["retrained", "oracle-1", "oracle-2", "oracle-3"] {
@@ -348,6 +355,29 @@ fn samples_that_were_to_be_forgotten_are_attacked() {
     let lira = alone.scores.iter().find(|s| s.metric == "lira_auc").unwrap();
     assert!(lira.value.is_none() && lira.reason.is_some(), "{lira:?}");
     assert_eq!(alone.scores.iter().find(|s| s.metric == "loss_auc").unwrap().value, of("retrained", "loss_auc").value);
+}
+
+#[test]
+fn oracles_of_other_samples_are_refused() {
+    let (bench, map) = (Bench::new(), common::map(&[0, 1]));
+    let dataset = common::blobs();
+    let net = |name: &str, epochs| common::trained(name, "mlp", &dataset, &map, epochs);
+    let [a, b, c]: [usize; 3] =
+        dataset.train.labels.iter().enumerate().filter(|(_, l)| l.0 < 2).map(|(i, _)| i).take(3).collect::<Vec<_>>().try_into().unwrap();
+    written(&bench, "original", &net("original", 1), &[0, 1]);
+    written_without(&bench, "these", &net("these", 2), &[0, 1], Some(&[b, a]));
+    written_without(&bench, "others", &net("others", 3), &[0, 1], Some(&[a, c]));
+    written(&bench, "silent", &net("silent", 4), &[0, 1]);
+    bench.write("list.txt", format!("{a}\n{b}\n"));
+    let audit = |rest: &str| bench.unlearn(&format!("audit original.safetensors {rest} --forget-samples list.txt --json --quiet"));
+    audit("--oracle others.safetensors").refused(&["others", "without 2 samples that are not the 2 of list.txt", "train --without LIST"]);
+    audit("--original these.safetensors").refused(&["these", "without the samples of list.txt", "--oracle"]);
+    let warned = |rest: &str| -> bool {
+        let found: SampleScores = serde_json::from_value(audit(rest).ok().json()).unwrap();
+        found.warnings.iter().any(|w| w.starts_with("Whether silent never saw these samples is not known"))
+    };
+    assert!(warned("--oracle these.safetensors --oracle silent.safetensors"));
+    assert!(!warned("--oracle these.safetensors"));
 }
 
 #[test]

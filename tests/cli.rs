@@ -8,7 +8,7 @@ use common::{Bench, SWAP, TINY, blobs, context, names_in};
 use insta::assert_snapshot;
 use unlearn::data::{Labelled, Samples, Slot};
 use unlearn::method::{self, METHODS};
-use unlearn::model::checkpoint;
+use unlearn::model::checkpoint::{self, Without};
 use unlearn::summary::{Better, Content, Exhibit, ModelKind, ModelOutput, Scores};
 use unlearn::{stats, train};
 
@@ -220,6 +220,8 @@ fn scores_hold_what_their_format_promises() {
         assert_eq!(s.within, within(s), "{at}");
         match (s.value, s.oracle_mean, s.gap) {
             (Some(v), Some(m), Some(gap)) => assert!((v - m - gap).abs() < 1e-9, "{at}"),
+            // A difference to what is only known to be larger is none.
+            (Some(_), Some(_), None) if s.at_least || s.oracles_at_least > 0 => assert!(s.within.is_none() && s.z.is_none(), "{at}"),
             (Some(_), Some(_), None) | (_, None, Some(_)) | (None, _, Some(_)) => panic!("{at}: {s:?}"),
             _ => {}
         }
@@ -405,9 +407,13 @@ fn training_leaves_listed_images_out() {
         let accuracy: f64 = row.split_whitespace().nth(1).unwrap().parse().unwrap();
         assert!(((accuracy * 293.0).round() / 293.0 - accuracy).abs() < 1e-6, "{accuracy} is no share of 293 images");
     }
+    let metadata = |file: &str| checkpoint::inspect(&bench.path(file)).unwrap().0;
+    let gone = Without::these(&Samples::of_numbers(&dataset.train, numbers.iter().copied()));
+    assert_eq!((gone.samples, metadata("without.safetensors").without), (7, Some(gone.clone())));
     train("--without same.txt --out same.safetensors").ok();
     assert_eq!(bench.read("same.safetensors"), bench.read("without.safetensors"), "the order of the list is nothing");
     train("--out all.safetensors").ok();
+    assert_eq!(metadata("all.safetensors").without, None);
     assert_ne!(bench.read("all.safetensors"), bench.read("without.safetensors"));
 
     let whole: Vec<usize> = (0..dataset.train.len()).filter(|i| dataset.train.labels[*i].0 == 3).collect();

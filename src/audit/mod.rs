@@ -166,6 +166,8 @@ pub struct Measured {
     pub reason: Option<String>,
     /// Whether it came out as NaN or infinity, which is not the same as undefined.
     pub diverged: bool,
+    /// Whether the true value is this one or more: what was counted had not come when the counting ended.
+    pub at_least: bool,
     /// Whether more of it means that more of the old class is left; such figures tell under- from over-erasure.
     pub shows_old_class: bool,
     /// What it speaks of, where that is not what its audit as a whole does.
@@ -188,6 +190,7 @@ impl Measured {
             tolerance: Some(tolerance),
             reason: None,
             diverged,
+            at_least: false,
             shows_old_class: false,
             family: None,
             reference: Reference::Itself,
@@ -213,6 +216,11 @@ impl Measured {
     pub fn undefined_because(mut self, why: impl FnOnce() -> String) -> Self {
         self.reason = (self.value.is_none() && !self.diverged).then(why);
         self
+    }
+
+    /// The true value is this one or more, if `end` says so. Such figures can't be judged: a difference of two of them says nothing.
+    pub fn at_least(self, end: bool) -> Self {
+        Self { at_least: end, ..self }
     }
 
     /// Shown, but not judged.

@@ -99,12 +99,14 @@ fn family(score: &Score) -> Family {
 }
 
 fn score(model: &Figures, audit: &'static str, m: &Measured, judges: &[&Figures]) -> Score {
-    let theirs: Vec<f64> = judges.iter().filter_map(|o| o.find(audit, m)?.value).collect();
+    let found: Vec<(f64, bool)> = judges.iter().filter_map(|o| o.find(audit, m)).filter_map(|m| Some((m.value?, m.at_least))).collect();
+    let theirs: Vec<f64> = found.iter().map(|(value, _)| *value).collect();
+    let oracles_at_least = found.iter().filter(|(_, at_least)| *at_least).count();
     let mean = (!theirs.is_empty()).then(|| stats::mean(&theirs));
     // An oracle's gap is as much too small as the deviation of those that judge it.
     let correction = if model.kind == ModelKind::Oracle { Some(1.0) } else { m.reference.correction(theirs.len()) };
     let sd = stats::sd(&theirs).zip(correction).map(|(sd, factor)| sd * factor);
-    let gap = m.value.zip(mean).map(|(v, m)| v - m);
+    let gap = m.value.zip(mean).filter(|_| !m.at_least && oracles_at_least == 0).map(|(v, m)| v - m);
     let mut score = Score {
         model: model.model.clone(),
         audit: audit.to_string(),
@@ -112,11 +114,13 @@ fn score(model: &Figures, audit: &'static str, m: &Measured, judges: &[&Figures]
         cut: m.cut.clone(),
         value: m.value,
         reason: m.reason.clone(),
+        at_least: m.at_least,
         unit: m.unit.to_string(),
         better: m.better,
         oracle_mean: mean,
         oracle_sd: sd,
         oracles: theirs.len(),
+        oracles_at_least,
         gap,
         z: gap.zip(sd).and_then(|(g, sd)| (sd > 0.0).then(|| g / sd)),
         within: None,

@@ -5,10 +5,11 @@ use std::path::Path;
 use unlearn::assess::{Finished, samples};
 use unlearn::config::Settings;
 use unlearn::context::{Context, Pipeline, Reporter};
-use unlearn::data::{Dataset, data_dir, listed};
+use unlearn::data::{Dataset, Samples, data_dir, listed};
 use unlearn::error::{Error, Result};
-use unlearn::model::checkpoint;
+use unlearn::model::checkpoint::{self, Without};
 use unlearn::output::Output;
+use unlearn::summary::ModelKind;
 use unlearn::{device, files, report as page, rng};
 
 use super::audit::{free_name, numbers};
@@ -20,7 +21,7 @@ pub fn audit(args: &AuditArgs, listed: &Path, json: bool, output: &Output) -> Re
     if let Some(out) = args.out.as_ref().filter(|o| o.exists()) {
         return Err(Error::input(format!("--out {}", out.display()), "exists already; nothing in it was touched", "name a new directory"));
     }
-    let mut models: Vec<Finished> = Vec::new();
+    let (mut models, mut trained_without) = (Vec::<Finished>::new(), Vec::<Option<Without>>::new());
     let (mut name_of_data, mut hashes) = (args.data.clone(), Vec::<String>::new());
     for (path, kind) in args.files() {
         let at = path.display().to_string();
@@ -35,6 +36,7 @@ pub fn audit(args: &AuditArgs, listed: &Path, json: bool, output: &Output) -> Re
             return Err(Error::input(at, format!("the same model as file number {} given", number + 1), "give every model once"));
         }
         hashes.push(sha256);
+        trained_without.push(metadata.without);
         let name = free_name(path, |name| models.iter().any(|m| m.name == name));
         models.push(Finished { name, kind, model, map, cost: None });
     }
@@ -53,6 +55,7 @@ pub fn audit(args: &AuditArgs, listed: &Path, json: bool, output: &Output) -> Re
         let what = format!("a sample of class {}, of which {} has no test images", dataset.class_name(class), dataset.name);
         return Err(Error::input(listed.display().to_string(), what, "list samples of classes that unseen images exist of"));
     }
+    let unknown = never_saw(&models, &trained_without, &forget, listed)?;
     let settings = Settings::default().training()?;
     let context = |name: &str| Context {
         model: name.to_string(),
@@ -63,7 +66,8 @@ pub fn audit(args: &AuditArgs, listed: &Path, json: bool, output: &Output) -> Re
         reporter: Reporter::new(output.clone()),
         cost: Default::default(),
     };
-    let found = samples::forgotten(&models, &forget, &dataset, context)?;
+    let mut found = samples::forgotten(&models, &forget, &dataset, context)?;
+    found.warnings.extend(unknown);
     let text = page::forgotten_samples(&found);
     if let Some(out) = &args.out {
         std::fs::create_dir_all(out).map_err(Error::io(out))?;
@@ -81,4 +85,30 @@ pub fn audit(args: &AuditArgs, listed: &Path, json: bool, output: &Output) -> Re
         output.result(&format!("Report: {0}/samples.html  Table: {0}/samples.md  Scores and curves: {0}/samples.json", out.display()));
     }
     Ok(())
+}
+
+/// A warning where oracles don't say what they were trained without: whoever made them must know that they never saw the samples in `forget`.
+///
+/// # Errors
+/// An oracle that was trained without other samples than these; an original that was trained without any of these.
+fn never_saw(models: &[Finished], trained_without: &[Option<Without>], forget: &Samples, list: &Path) -> Result<Option<String>> {
+    let these = Without::these(forget);
+    let mut silent = Vec::new();
+    for (model, without) in models.iter().zip(trained_without) {
+        match (model.kind, without) {
+            (ModelKind::Oracle, None) => silent.push(model.name.as_str()),
+            (ModelKind::Oracle, Some(without)) if *without != these => {
+                let what = format!("trained without {} samples that are not the {} of {}", without.samples, these.samples, list.display());
+                return Err(Error::input(&model.name, what, "give models trained without these: `unlearn train --without LIST`"));
+            }
+            (ModelKind::Original, Some(without)) if *without == these => {
+                let what = format!("trained without the samples of {}", list.display());
+                return Err(Error::input(&model.name, what, "give it as --oracle; the original is the model that was trained on them"));
+            }
+            _ => {}
+        }
+    }
+    let warning = "not known: their files don't say what they were trained without (`unlearn train --without LIST` writes it). If they saw the samples, \
+                   nothing below means what it says.";
+    Ok((!silent.is_empty()).then(|| format!("Whether {} never saw these samples is {warning}", silent.join(", "))))
 }

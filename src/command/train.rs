@@ -11,7 +11,7 @@ use unlearn::error::{Error, Result};
 use unlearn::events;
 use unlearn::model::{
     Classifier,
-    checkpoint::{self, Metadata},
+    checkpoint::{self, Metadata, Without},
 };
 use unlearn::output::{Output, table};
 use unlearn::stats::{self, Logits};
@@ -80,6 +80,7 @@ pub fn train(args: TrainArgs, json: bool, output: &Output) -> Result<()> {
         config_hash: config_hash(&trained, &dataset, &settings, gone.as_ref())?,
         parents: vec![],
         version: env!("CARGO_PKG_VERSION").into(),
+        without: gone.as_ref().map(Without::these),
     };
     checkpoint::save(&args.out, &model, &metadata)?;
     let rows = events::curves(&log)?.into_iter().next().map(|c| c.rows).unwrap_or_default();

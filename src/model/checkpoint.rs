@@ -11,7 +11,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
 use super::{Classifier, arch, layers, tensors::NamedTensor};
-use crate::data::{ClassId, ClassMap};
+use crate::data::{ClassId, ClassMap, Samples};
 use crate::error::{Error, Result};
 
 /// Version of the metadata below.
@@ -42,6 +42,28 @@ pub struct Metadata {
     pub parents: Vec<String>,
     /// Version of this crate.
     pub version: String,
+    /// Training samples of its classes that it was trained without; absent where there are none, or it isn't known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub without: Option<Without>,
+}
+
+/// Training samples that a model never saw.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Without {
+    /// How many.
+    pub samples: usize,
+    /// SHA-256 of their numbers in the training part, ascending, in decimal, each followed by a newline.
+    pub sha256: String,
+}
+
+impl Without {
+    /// Those that are in `samples`, in whatever order.
+    pub fn these(samples: &Samples) -> Self {
+        let mut numbers: Vec<usize> = samples.numbers().collect();
+        numbers.sort_unstable();
+        let lines: String = numbers.iter().map(|n| format!("{n}\n")).collect();
+        Self { samples: numbers.len(), sha256: sha256(lines.as_bytes()) }
+    }
 }
 
 impl Metadata {

@@ -3,7 +3,7 @@
 //! Audits name their own metrics, so the headline picks by the words in a name; a figure that a run has not measured has no column.
 
 use super::models::{Model, Models};
-use super::text::{UNDEFINED, bare, deviation, escape, figure, gap, humanise, share, spread, unit};
+use super::text::{AT_LEAST, UNDEFINED, bare, deviation, escape, figure, gap, humanise, share, spread, unit};
 use crate::summary::{Better, ModelKind, Score, Summary};
 
 /// A figure worth a column.
@@ -182,6 +182,7 @@ pub fn cell(score: Option<&Score>) -> String {
             let why = score.reason.as_deref().map_or("undefined".into(), |why| format!("undefined: {}", escape(why)));
             format!(r#"<span class="undefined" title="{why}">{UNDEFINED}</span>"#)
         }
+        value if score.at_least => format!(r#"<span title="not reached: it takes this many at least">{AT_LEAST}{value}</span>"#),
         value => value,
     };
     let (sign, class, words) = mark(score);

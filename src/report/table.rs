@@ -2,7 +2,7 @@
 
 use super::headline::{cell, direction_of};
 use super::models::Models;
-use super::text::{UNDEFINED, bare, count, deviation, escape, humanise};
+use super::text::{AT_LEAST, UNDEFINED, bare, count, deviation, escape, humanise};
 use super::verdict::breakable;
 use crate::summary::{ModelKind, Score, Summary};
 
@@ -89,7 +89,11 @@ fn oracle_cell(band: Option<&Score>) -> String {
     match band {
         Some(s) => {
             let sd = s.oracle_sd.map(|sd| format!("<small>± {}</small>", deviation(Some(sd), &s.unit, s.oracle_mean))).unwrap_or_default();
-            format!("<td class=\"num ref\">{}{sd}</td>", bare(s.oracle_mean, &s.unit))
+            let (title, sign) = match s.oracles_at_least {
+                0 => (String::new(), ""),
+                n => (format!(" title=\"not reached by {n} of {}: it takes this many at least\"", count(s.oracles, "oracle")), AT_LEAST),
+            };
+            format!("<td class=\"num ref\"{title}>{sign}{}{sd}</td>", bare(s.oracle_mean, &s.unit))
         }
         None => format!("<td class=\"num ref\"><span class=\"undefined\" title=\"undefined\">{UNDEFINED}</span></td>"),
     }

@@ -2,7 +2,7 @@
 
 use super::{compare, fixture, html, markdown};
 use crate::study;
-use crate::summary::{Content, ModelKind, Summary};
+use crate::summary::{Content, ModelKind, Score, Summary};
 
 /// A tag or the text between two.
 enum Piece<'a> {
@@ -189,6 +189,28 @@ fn same_summary_gives_same_bytes() {
     for (_, summary) in all() {
         assert_eq!(html(&summary), html(&summary.clone()));
     }
+}
+
+#[test]
+fn a_count_that_had_no_end_says_so() {
+    let mut summary = all().remove(0).1;
+    let like = summary.scores.scores.iter().find(|s| s.oracle_mean.is_some() && s.oracles == 3).expect("judged by three").clone();
+    summary.scores.scores.push(Score {
+        metric: "steps_without_end".into(),
+        unit: "steps".into(),
+        value: Some(32.0),
+        at_least: true,
+        oracle_mean: Some(30.0),
+        oracle_sd: Some(2.0),
+        oracles_at_least: 2,
+        gap: None,
+        z: None,
+        within: None,
+        ..like
+    });
+    let page = html(&summary);
+    assert!(page.contains("it takes this many at least\">≥ 32.0</span>"), "the model's");
+    assert!(page.contains("not reached by 2 of 3 oracles: it takes this many at least\">≥ 30.0<small>"), "the oracles'");
 }
 
 #[test]

@@ -58,6 +58,9 @@ pub fn bare(value: Option<f64>, unit: &str) -> String {
     figure(value, unit).trim_end_matches(" %").to_owned()
 }
 
+/// Before a value that is the least it can be.
+pub const AT_LEAST: &str = "≥ ";
+
 /// A signed difference, of fractions in percentage points; of anything else with the decimals of `beside`, the value it stands next to.
 pub fn gap(value: Option<f64>, unit: &str, beside: Option<f64>) -> String {
     let text = with_decimals_of(value, beside, unit);

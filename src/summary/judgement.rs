@@ -21,6 +21,9 @@ pub struct Score {
     /// Why it is undefined; absent where it is defined, or nothing more is known.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
+    /// Whether the true value is this one or more: what was counted (steps to a level) had not come when the counting ended.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub at_least: bool,
     /// `fraction`, `nats`, `bits`, …
     pub unit: String,
     /// Which way is better.
@@ -32,7 +35,10 @@ pub struct Score {
     pub oracle_sd: Option<f64>,
     /// Number of oracles behind mean and deviation.
     pub oracles: usize,
-    /// value − oracle_mean.
+    /// Of these, how many have a value that is one "at least": then the mean is one, too.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub oracles_at_least: usize,
+    /// value − oracle_mean; null where either is one "at least".
     pub gap: Option<f64>,
     /// gap / oracle_sd.
     pub z: Option<f64>,
@@ -46,6 +52,11 @@ pub struct Score {
     /// Whether more of it shows more of the old class: such figures tell under-erased from over-erased.
     #[serde(default)]
     pub shows_old_class: bool,
+}
+
+/// For fields that are left out where they say nothing.
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 impl Score {

@@ -40,8 +40,8 @@ const STATISTICS: usize = 512;
 /// Measured at steps 1, 2, 4, … on at most 200 old-class and 300 other test images: informedness, the share of old-class images answered as such less
 /// the share of others answered so. 0 at the start, and for always answering the old class; 1 for perfect.
 /// * `auc_head_K`, `auc_full_K`: its mean over those steps. Above the oracles: the class comes back faster than it comes to a model that never saw it.
-/// * `t50_…`, `t80_…`: steps to 0.5 and 0.8 (balanced accuracy 75 % and 90 %), interpolated; a step shows 16 old-class images. 128 or 32 where it is not
-///   reached, to be read as "at least". Shown, not judged: they say what the area says, on a scale that ends.
+/// * `t50_…`, `t80_…`: steps to 0.5 and 0.8 (balanced accuracy 75 % and 90 %), interpolated; a step shows 16 old-class images. Where it is not
+///   reached, "at least" the last step, 128 or 32. Shown, not judged: they say what the area says, on a scale that ends.
 /// * `auc_random_start_head_K`, `auc_random_start_full_K`, `t50_…`, `t80_…`: the same of a freshly drawn network (running statistics of retain and
 ///   learn images), what there is to learn in so many steps without having learned anything; shown with the original, not judged.
 ///
@@ -145,8 +145,8 @@ fn relearn(start: &Start, part: Part, subject: &Subject<'_>, ctx: &Context) -> R
         // About a tenth of what lies between oracles and original in `unlearn demo`.
         found.figures.push(Measured::new(name("auc"), area, "fraction", 0.03).showing_old_class());
         for (figure, level) in [("t50", 0.5), ("t80", 0.8)] {
-            let steps = progress.as_ref().map(|p| p.steps_to(level));
-            found.figures.push(Measured::new(name(figure), steps, "steps", 0.0).descriptive());
+            let (steps, end) = progress.as_ref().map(|p| p.steps_to(level)).unzip();
+            found.figures.push(Measured::new(name(figure), steps, "steps", 0.0).descriptive().at_least(end == Some(true)));
         }
         found.exhibits.extend(progress.map(|p| curve(&p, part, shots)));
     }

@@ -103,21 +103,21 @@ impl Progress {
         stats::mean(&self.0.iter().map(|(_, v)| *v).collect::<Vec<f64>>())
     }
 
-    /// Steps until `level` is reached, interpolated between grid points (from 0 at step 0). The last step where it is not: such a value means "this
-    /// many at least". NaN if the model diverged before.
-    pub fn steps_to(&self, level: f64) -> f64 {
+    /// Steps until `level` is reached, interpolated between grid points (from 0 at step 0), and false; where it is not reached the last step, and
+    /// true: it takes this many at least. NaN if the model diverged before.
+    pub fn steps_to(&self, level: f64) -> (f64, bool) {
         let (mut step, mut value) = (0.0, 0.0);
         for (s, v) in &self.0 {
             let s = *s as f64;
             if v.is_nan() {
-                return f64::NAN;
+                return (f64::NAN, false);
             }
             if *v >= level {
-                return step + (s - step) * (level - value) / (v - value);
+                return (step + (s - step) * (level - value) / (v - value), false);
             }
             (step, value) = (s, *v);
         }
-        step
+        (step, true)
     }
 }
 
@@ -148,11 +148,11 @@ mod tests {
         let p = Progress(vec![(1, 0.0), (2, 0.25), (4, 0.75), (8, 0.75)]);
         assert_eq!(p.mean(), 1.75 / 4.0);
         // Half way from 0.25 at step 2 to 0.75 at step 4.
-        assert_eq!(p.steps_to(0.5), 3.0);
-        assert_eq!(p.steps_to(0.8), 8.0, "not reached");
-        assert_eq!(Progress(vec![(1, 1.0)]).steps_to(0.5), 0.5);
+        assert_eq!(p.steps_to(0.5), (3.0, false));
+        assert_eq!(p.steps_to(0.8), (8.0, true), "not reached");
+        assert_eq!(Progress(vec![(1, 1.0)]).steps_to(0.5), (0.5, false));
         let diverged = Progress(vec![(1, 0.6), (2, f64::NAN)]);
-        assert!(diverged.steps_to(0.5) < 1.0 && diverged.steps_to(0.8).is_nan() && diverged.mean().is_nan());
+        assert!(diverged.steps_to(0.5).0 < 1.0 && diverged.steps_to(0.8).0.is_nan() && diverged.mean().is_nan());
     }
 
     #[test]
@@ -183,8 +183,8 @@ mod tests {
         fn a_higher_level_takes_no_fewer_steps(values in proptest::collection::vec(-1.0f64..1.0, 6), a in 0.01f64..1.0, b in 0.01f64..1.0) {
             let p = Progress(Progress::grid(32).into_iter().zip(values).collect());
             let (low, high) = (a.min(b), a.max(b));
-            prop_assert!(p.steps_to(low) <= p.steps_to(high));
-            prop_assert!((0.0..=32.0).contains(&p.steps_to(low)));
+            prop_assert!(p.steps_to(low) <= p.steps_to(high), "{:?}", (p.steps_to(low), p.steps_to(high)));
+            prop_assert!((0.0..=32.0).contains(&p.steps_to(low).0));
         }
     }
 }

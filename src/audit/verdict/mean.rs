@@ -54,6 +54,8 @@ fn score(like: &Score, runs: &[(&str, &Scores)]) -> Score {
         oracle_mean: all(|s| s.oracle_mean),
         oracle_sd,
         oracles: rows.iter().map(|s| s.oracles).min().unwrap_or(0),
+        at_least: rows.iter().any(|s| s.at_least),
+        oracles_at_least: rows.iter().map(|s| s.oracles_at_least).max().unwrap_or(0),
         gap,
         z: gap.zip(oracle_sd).and_then(|(g, sd)| (sd > 0.0).then(|| g / sd)),
         within: None,

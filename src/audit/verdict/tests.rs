@@ -101,6 +101,26 @@ fn a_figure_that_diverged_counts_as_outside() {
 }
 
 #[test]
+fn a_count_that_had_no_end_is_compared_with_nothing() {
+    let steps = |value, end| Measured::new("m1", Some(value), "steps", 0.0).descriptive().at_least(end);
+    let judged = |mine: Measured, theirs: [Measured; 3]| {
+        let mut all = oracles();
+        all.push(model("method", ModelKind::Method, &[0.52, 0.9]));
+        for (of, figure) in all.iter_mut().zip(theirs.into_iter().chain([mine])) {
+            of.figures[1].1 = figure;
+        }
+        judge(&all).0.pop().expect("scores")
+    };
+    let theirs = |end| [steps(10.0, false), steps(12.0, false), steps(32.0, end)];
+    let row = judged(steps(8.0, false), theirs(false));
+    assert_eq!((row.gap, row.at_least, row.oracles_at_least), (Some(-10.0), false, 0));
+    let row = judged(steps(8.0, false), theirs(true));
+    assert_eq!((row.oracle_mean, row.gap, row.z, row.oracles_at_least), (Some(18.0), None, None, 1));
+    let row = judged(steps(32.0, true), theirs(false));
+    assert_eq!((row.value, row.gap, row.at_least), (Some(32.0), None, true));
+}
+
+#[test]
 fn a_figure_that_every_oracle_has_must_be_there() {
     let verdict_of = |kind, reason: Option<&str>, oracles_have: bool| {
         let mut all = oracles();
