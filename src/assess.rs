@@ -112,7 +112,7 @@ pub fn assess(
     let audit_agreement = agreement::of(&scores, &kinds);
     // With part of the retain set, the method “retrain” is none of the retrainings that others are measured by.
     let exact = task.scarcity.retain_share.is_none();
-    let mut warnings = warnings::on_verdicts(&verdict, calibration.as_ref(), exact);
+    let mut warnings = warnings::on_verdicts(&verdict, &scores, calibration.as_ref(), exact);
     let controls = controls::checked(&verdict);
     warnings.extend(warnings::on_accuracy(&scores, task.before.len()));
     let cost = costs(models, exact);

@@ -47,6 +47,7 @@ pub struct Optimiser {
     weight_decay: f64,
     states: HashMap<ParamId, State>,
     free: HashMap<ParamId, Free>,
+    rates: HashMap<ParamId, f64>,
 }
 
 /// What is kept of one parameter. Moments are flat, whatever the parameter's shape, but for Muon's, rows × the rest.
@@ -68,7 +69,7 @@ struct Free {
 impl Optimiser {
     /// A fresh one; `weight_decay` is 0 for none.
     pub fn new(kind: OptimiserKind, weight_decay: f64) -> Self {
-        Self { kind, weight_decay, states: HashMap::new(), free: HashMap::new() }
+        Self { kind, weight_decay, states: HashMap::new(), free: HashMap::new(), rates: HashMap::new() }
     }
 
     /// A fresh Adam without weight decay.
@@ -80,6 +81,12 @@ impl Optimiser {
     /// keep their value bit for bit: neither momentum nor weight decay leaks through, as they do through a mask on the gradient.
     pub fn with_free(mut self, free: impl IntoIterator<Item = (ParamId, Vec<bool>)>) -> Self {
         self.free = free.into_iter().map(|(id, host)| (id, Free { host, device: None })).collect();
+        self
+    }
+
+    /// Multiplies the learning rate of single parameters.
+    pub fn with_rates(mut self, rates: impl IntoIterator<Item = (ParamId, f64)>) -> Self {
+        self.rates = rates.into_iter().collect();
         self
     }
 
@@ -226,7 +233,8 @@ impl ModuleMapper for Stepper<'_> {
             Some(grad) => {
                 // A tensor that comes back from the inner back end has forgotten both.
                 let (trains, strategy) = (value.is_require_grad(), value.gradient_checkpointing_strategy());
-                let mut new = Tensor::from_inner(self.optimiser.update((id, self.kind(D)), self.lr, value.inner(), grad.inner()));
+                let lr = self.lr * self.optimiser.rates.get(&id).copied().unwrap_or(1.0);
+                let mut new = Tensor::from_inner(self.optimiser.update((id, self.kind(D)), lr, value.inner(), grad.inner()));
                 if let Some(strategy) = strategy {
                     new = new.with_gradient_checkpointing_strategy(strategy);
                 }

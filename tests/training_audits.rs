@@ -97,13 +97,43 @@ fn a_model_with_normalisation_stays_as_it_is_and_figures_repeat_on_any_number_of
 }
 
 #[test]
+fn how_large_features_are_does_not_slow_relearning() {
+    let bench = Bench::new(true);
+    let original = bench.original("mlp", 12);
+    // The same function: features a hundred times smaller, a head that makes up for it.
+    let small = original.model.clone().rewrite(|name, _, now| {
+        let factor = if name.starts_with("fc2.") {
+            0.01
+        } else if name == "head.weight" || name.starts_with("head.") && name.ends_with(".weight") {
+            100.0
+        } else {
+            return None;
+        };
+        Some(now().into_iter().map(|v| factor * v).collect())
+    });
+    let small = Known::new("small", ModelKind::Subject, small, &original.map, &bench.data, &bench.dataset);
+    let found = [&original, &small].map(|me| bench.audit("relearning", me, Some(&original), 1));
+    for shots in ["1", "10", "all"] {
+        let metric = format!("auc_head_{shots}");
+        let [plain, small] = found.each_ref().map(|f| value(f, &metric).unwrap());
+        assert!((plain - small).abs() < 0.01, "{metric}: {plain}, with small features {small}");
+        // All weights: the stage below learns at its own rate.
+        let metric = format!("auc_full_{shots}");
+        let [plain, small] = found.each_ref().map(|f| value(f, &metric).unwrap());
+        assert!((plain - small).abs() < 0.2, "{metric}: {plain}, with small features {small}");
+    }
+    let random = value(&found[0], "auc_random_start_head_all").unwrap();
+    assert!(random > 0.05, "a random network learns something, too: {random}");
+}
+
+#[test]
 fn a_known_class_comes_back_faster_than_to_a_random_network() {
     let bench = Bench::new(true);
     let original = bench.original("mlp", 12);
     let found = bench.audit("relearning", &original, Some(&original), 1);
     let get = |metric: &str| value(&found, metric);
     let (known, random) = (get("auc_full_all").unwrap(), get("auc_random_start_full_all").unwrap());
-    assert!(known > random + 0.1, "{known} from the original, {random} from nothing");
+    assert!(known > random + 0.05, "{known} from the original, {random} from nothing");
     for shots in ["1", "10", "all"] {
         for part in ["head", "full"] {
             let [half, most] = ["t50", "t80"].map(|t| get(&format!("{t}_{part}_{shots}")).unwrap());

@@ -1,8 +1,9 @@
 //! What a reader must know before believing a verdict: do models whose verdict is known get it?
 
-use crate::audit::verdict::{CONFIDENCE, MIN_ORACLES};
+use crate::audit::cka;
+use crate::audit::verdict::{CONFIDENCE, MIN_ORACLES, matched_without};
 use crate::stats;
-use crate::summary::{Calibration, ControlKind, Family, ModelKind, Score, Verdict};
+use crate::summary::{Calibration, ControlKind, Family, FamilyVerdict, ModelKind, Score, Verdict};
 
 use super::controls;
 
@@ -10,7 +11,7 @@ use super::controls;
 const MUCH_WIDER: f64 = 1.5;
 
 /// Warnings on too few oracles, controls and the original that pass, and the method `retrain`, where it is an `exact` retraining, that doesn't.
-pub fn on_verdicts(verdicts: &[Verdict], calibration: Option<&Calibration>, exact: bool) -> Vec<String> {
+pub fn on_verdicts(verdicts: &[Verdict], scores: &[Score], calibration: Option<&Calibration>, exact: bool) -> Vec<String> {
     let mut warnings = Vec::new();
     let oracles = verdicts.iter().filter(|v| v.kind == ModelKind::Oracle).count();
     if oracles < MIN_ORACLES {
@@ -35,11 +36,11 @@ pub fn on_verdicts(verdicts: &[Verdict], calibration: Option<&Calibration>, exac
         ));
     }
     let by_answers_alone: Vec<String> =
-        verdicts.iter().filter(|v| hides(v.kind, &v.model) && fails_by_answers_alone(v)).map(|v| format!("“{}”", v.model)).collect();
+        verdicts.iter().filter(|v| hides(v.kind, &v.model) && fails_by_answers_alone(v, scores)).map(|v| format!("“{}”", v.model)).collect();
     if !by_answers_alone.is_empty() {
         warnings.push(format!(
-            "{}: the old class is still in the network, and only answers, accuracy or membership tell it from the oracles here, neither features nor relearning. A model \
-             that hides the class better than that would not be found out.",
+            "{}: the old class is still in the network, and here neither a read-out of features nor relearning tells it from the oracles, only answers, \
+             accuracy, membership, or that its features are the original's own. A model that hides the class better than that would not be found out.",
             by_answers_alone.join(", ")
         ));
     }
@@ -132,10 +133,12 @@ fn hides(kind: ModelKind, name: &str) -> bool {
     kind == ModelKind::Original || kind == ModelKind::Control && !controls::is_untrained(name)
 }
 
-/// Whether it is beyond limits, but neither by features nor by relearning, though they are judged.
-fn fails_by_answers_alone(v: &Verdict) -> bool {
+/// Whether it is beyond limits, but neither by relearning nor by features, though they are judged. That features are the original's own does not
+/// count: it is so of every model that hides without touching them, whatever can be read in them.
+fn fails_by_answers_alone(v: &Verdict, scores: &[Score]) -> bool {
     let deep = || v.families.iter().filter(|f| matches!(f.family, Family::Features | Family::Relearning));
-    v.families.iter().any(|f| !f.matched) && deep().next().is_some() && deep().all(|f| f.matched)
+    let within = |f: &FamilyVerdict| f.matched || matched_without(&v.model, f, scores, cka::AUDIT, cka::KEPT);
+    v.families.iter().any(|f| !f.matched) && deep().next().is_some() && deep().all(within)
 }
 
 #[cfg(test)]
@@ -163,11 +166,11 @@ mod tests {
     fn a_run_without_controls_says_so() {
         let all = zoo("under-erased", "off-target", "under-erased", "matched");
         let without = |kinds: &[&str]| -> Vec<Verdict> { all.iter().filter(|v| !kinds.contains(&v.model.as_str())).cloned().collect() };
-        let warnings = on_verdicts(&without(&[UNTRAINED, "logit-mask"]), None, true);
+        let warnings = on_verdicts(&without(&[UNTRAINED, "logit-mask"]), &[], None, true);
         assert!(warnings.len() == 1 && warnings[0].contains("`controls` is false"), "{warnings:?}");
-        let warnings = on_verdicts(&without(&["original", "logit-mask"]), None, true);
+        let warnings = on_verdicts(&without(&["original", "logit-mask"]), &[], None, true);
         assert!(warnings.len() == 1 && warnings[0].contains("Give --original"), "{warnings:?}");
-        assert_eq!(on_verdicts(&without(&["original", "logit-mask", "retrain"]), None, true), Vec::<String>::new(), "nothing to be wrong about");
+        assert_eq!(on_verdicts(&without(&["original", "logit-mask", "retrain"]), &[], None, true), Vec::<String>::new(), "nothing to be wrong about");
     }
 
     #[test]
@@ -175,7 +178,7 @@ mod tests {
         let mut all = zoo("under-erased", "off-target", "under-erased", "matched");
         all.push(verdict("control-random-init", ModelKind::Control, "matched"));
         all.push(verdict("random-init", ModelKind::Subject, "matched"));
-        let warnings = on_verdicts(&all, None, true);
+        let warnings = on_verdicts(&all, &[], None, true);
         assert!(warnings.len() == 1 && warnings[0].contains("control-random-init") && warnings[0].contains("never trained"), "{warnings:?}");
     }
 
@@ -206,8 +209,8 @@ mod tests {
     #[test]
     fn a_run_whose_controls_behave_has_no_warning() {
         let all = zoo("under-erased", "off-target", "under-erased", "matched");
-        assert_eq!(on_verdicts(&all, Some(&calibration(5, 5, 1.0)), true), Vec::<String>::new());
-        assert_eq!(on_verdicts(&all, Some(&calibration(4, 5, 1.1)), true), Vec::<String>::new(), "one of five fails by chance often enough");
+        assert_eq!(on_verdicts(&all, &[], Some(&calibration(5, 5, 1.0)), true), Vec::<String>::new());
+        assert_eq!(on_verdicts(&all, &[], Some(&calibration(4, 5, 1.1)), true), Vec::<String>::new(), "one of five fails by chance often enough");
     }
 
     #[test]
@@ -228,7 +231,7 @@ mod tests {
         let named = |features, output| {
             let mut all = zoo("under-erased", "off-target", "under-erased", "matched");
             all[5].families = vec![family(Family::Output, output), family(Family::Features, features), family(Family::Relearning, true)];
-            on_verdicts(&all, None, true)
+            on_verdicts(&all, &[], None, true)
         };
         let warnings = named(true, false);
         assert!(warnings.len() == 1 && warnings[0].starts_with("“logit-mask”: the old class is still in the network"), "{warnings:?}");
@@ -237,15 +240,41 @@ mod tests {
     }
 
     #[test]
+    fn features_that_are_only_the_originals_own_tell_nothing() {
+        // Of four oracles and a model that hides: a read-out at `read_out`, neighbours kept as far as `kept`, answers far off.
+        let warned = |read_out: f64, kept: f64| {
+            let model = |name: String, kind, values: [f64; 3]| Figures {
+                model: name,
+                kind,
+                figures: vec![
+                    ("probe", Measured::new("ridge", Some(values[0]), "fraction", 0.01).in_family(Family::Features).showing_old_class()),
+                    (cka::AUDIT, Measured::new(cka::KEPT, Some(values[1]), "index", 0.05).in_family(Family::Features).showing_old_class()),
+                    ("profile", Measured::new("tv", Some(values[2]), "fraction", 0.01).in_family(Family::Output)),
+                ],
+            };
+            let mut all: Vec<Figures> = (1..=4)
+                .map(|i| model(format!("oracle-{i}"), ModelKind::Oracle, [0.9 + 0.001 * f64::from(i), 0.4 + 0.01 * f64::from(i), 0.1]))
+                .collect();
+            all.push(model("logit-mask".into(), ModelKind::Control, [read_out, kept, 0.9]));
+            let (scores, verdicts, _) = judge(&all);
+            assert!(!verdicts[4].families.iter().any(|f| f.family == Family::Features && f.matched) || kept < 0.5, "{:?}", verdicts[4]);
+            on_verdicts(&verdicts, &scores, None, true).iter().any(|w| w.contains("“logit-mask”: the old class is still in the network"))
+        };
+        assert!(warned(0.9, 1.0), "nothing but that its features are the original's own");
+        assert!(warned(0.9, 0.42), "nothing at all");
+        assert!(!warned(0.99, 1.0), "it can be read there");
+    }
+
+    #[test]
     fn every_model_with_the_wrong_verdict_is_named() {
         let all = zoo("matched", "matched", "matched", "off-target");
-        let warnings = on_verdicts(&all, None, true);
+        let warnings = on_verdicts(&all, &[], None, true);
         assert_eq!(warnings.len(), 4, "{warnings:?}");
         for (warning, word) in warnings.iter().zip(["trained on the old class", "never trained", "hiding from erasing", "exactly retrained"]) {
             assert!(warning.contains(word), "{warning}");
         }
-        assert_eq!(on_verdicts(&all, None, false), warnings[..3], "on part of the retain set it is no exact retraining");
-        assert!(on_verdicts(&zoo("matched", "off-target", "off-target", "matched")[1..], None, true)[0].starts_with("2 oracle(s)"));
+        assert_eq!(on_verdicts(&all, &[], None, false), warnings[..3], "on part of the retain set it is no exact retraining");
+        assert!(on_verdicts(&zoo("matched", "off-target", "off-target", "matched")[1..], &[], None, true)[0].starts_with("2 oracle(s)"));
     }
 
     #[test]

@@ -27,6 +27,11 @@ use crate::summary::Family;
 #[derive(Debug)]
 pub struct Cka;
 
+/// Its name.
+pub const AUDIT: &str = "cka";
+/// The figure that says whether features are the original's own.
+pub const KEPT: &str = "neighbours_to_original_old";
+
 /// Old-class test images at most.
 const OLD: usize = 400;
 /// Other test images at most.
@@ -39,7 +44,7 @@ const TOLERANCE: f64 = 0.05;
 
 impl Audit for Cka {
     fn name(&self) -> &'static str {
-        "cka"
+        AUDIT
     }
 
     fn summary(&self) -> &'static str {
@@ -85,7 +90,7 @@ impl Audit for Cka {
             (!values.is_empty()).then(|| stats::mean(&values))
         };
         let figure = |name: &str, value| Measured::new(name, value, "index", TOLERANCE).at(&cut.name);
-        let kept = figure("neighbours_to_original_old", original[0][1]);
+        let kept = figure(KEPT, original[0][1]);
         let is_last = cut.index + 1 == subject.me.signals.cut_count();
         Ok(vec![
             figure("cka_to_oracles_old", mean(0, 0)).against(Reference::EachOracle),

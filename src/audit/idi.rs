@@ -20,6 +20,10 @@ use crate::summary::{Family, ModelKind};
 #[derive(Debug)]
 pub struct Idi;
 
+/// Why there is no index.
+const UNDEFINED: &str =
+    "no yardstick: what the original knows beyond the oracles is within these oracles' own spread, or there are too few models to tell";
+
 /// A twentieth of the way from oracles to original.
 const TOLERANCE: f64 = 0.05;
 
@@ -45,7 +49,10 @@ impl Audit for Idi {
         let both = sources.map(|(suffix, audit, metric)| {
             let (index, difference) = compared(me, all, audit, metric);
             [
-                Measured::new(format!("idi{suffix}"), index, "index", TOLERANCE).showing_old_class().against(Reference::OraclesMeanSigned),
+                Measured::new(format!("idi{suffix}"), index, "index", TOLERANCE)
+                    .showing_old_class()
+                    .against(Reference::OraclesMeanSigned)
+                    .undefined_because(|| UNDEFINED.into()),
                 Measured::new(format!("information_difference{suffix}"), difference, "nats", 0.01).descriptive(),
             ]
         });

@@ -7,7 +7,7 @@
 
 mod accuracy;
 pub mod agreement;
-mod cka;
+pub mod cka;
 mod collateral;
 mod confidence;
 mod confusion;

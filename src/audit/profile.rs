@@ -18,7 +18,7 @@ use crate::{rng, train};
 /// - `activation_distance`: ‖p − q‖₂ of the outputs on a sample, mean over samples, then over oracles; 0 to √2.
 /// - `agreement_old`, and `agreement_retain` on retain test images: share of samples whose arg-max is the oracle's, mean over oracles.
 /// - `entropy_old`: mean Shannon entropy of single outputs; `max_probability_old`: mean of their largest probability.
-/// - `zrf`: 1 − mean Jensen–Shannon divergence to a network of the same architecture that was never trained (one a run). Shown, not
+/// - `zrf`, from 1 − ln 2 = 0.307 to 1: 1 − mean Jensen–Shannon divergence in nats to a network of the same architecture that was never trained (one a run). Shown, not
 ///   judged: it rewards random answers, and retrained models don't answer at random.
 ///
 /// Undefined without oracles or with other slots than theirs.

@@ -107,7 +107,7 @@ pub fn accuracies(name: &str, data: &AuditData, cut: &CutFeatures, mut accuracy:
 /// `NAME`, the accuracy on all training activations less that on control labels, shown beside both: the selectivity of
 /// Hewitt & Liang 2019, 0.5 at most. Their control labels are fixed by the word, so that a probe can learn them by heart and be right on words that come
 /// again; images do not come again, so that labels drawn image by image are right half the time on test images, whatever a read-out's freedom to fit.
-/// What this shows is that nothing of the test labels leaks into a read-out, and chance on as many samples.
+/// What it shows is chance on as many samples, and how far from 0.5 that comes out.
 pub fn selectivity(name: &str, accuracies: &[Measured], control: Option<f64>, cut: &CutFeatures) -> Measured {
     let difference = accuracies.first().and_then(|all| all.value).zip(control).map(|(accuracy, control)| accuracy - control);
     Measured::new(name, difference, "fraction", 0.01).descriptive().at(&cut.name)

@@ -65,6 +65,13 @@ impl Trainee {
         Self { net: model.clone().trainable(trains, freeze_statistics), optimiser: Optimiser::adam(), rate }
     }
 
+    /// The head's weights step as if features were divided by `scale`: for Adam, a rate divided by it.
+    pub fn on_features_of(mut self, scale: f64) -> Self {
+        let weights = self.net.tensors().into_iter().filter(|t| t.name.starts_with("head.") && t.shape.len() > 1);
+        self.optimiser = self.optimiser.with_rates(weights.map(|t| (t.id, 1.0 / scale)).collect::<Vec<_>>());
+        self
+    }
+
     /// One step of cross-entropy on what `logits` gives (N×K); samples without a slot count nothing.
     pub fn step(mut self, logits: impl FnOnce(&Classifier) -> Tensor<2>, slots: &[Option<Slot>]) -> Self {
         let loss = cross_entropy(logits(&self.net), slots);
@@ -111,6 +118,13 @@ pub fn on_features(
         after(i + 1, &copy)?;
     }
     Ok(copy)
+}
+
+/// Root of the mean square of what `rows` of `features` hold: their unit. 1 where they hold zeros or no numbers.
+pub fn scale(features: &Features, rows: &[usize]) -> f64 {
+    let values = cached::gather(&features.values, features.width, rows);
+    let mean = values.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>() / values.len().max(1) as f64;
+    Some(mean.sqrt()).filter(|s| s.is_finite() && *s > 0.0).unwrap_or(1.0)
 }
 
 /// `rows` of `features` as N×D×1×1.

@@ -93,6 +93,13 @@ fn judged(rows: &[Score]) -> Vec<Judged> {
         .collect()
 }
 
+/// Whether `family` of `model` would be within its limits without the figures `metric` of `audit`; `scores` are all of a run.
+pub fn matched_without(model: &str, family: &FamilyVerdict, scores: &[Score], audit: &str, metric: &str) -> bool {
+    let kept = scores.iter().filter(|s| s.model == model && !(s.audit == audit && s.metric == metric)).cloned().collect::<Vec<_>>();
+    let limit = Pair { excess: family.excess_limit, farthest: family.farthest_limit };
+    limits::statistics(&judged(&kept)).get(&family.family).is_some_and(|found| found.over(limit) <= 1.0)
+}
+
 /// What a figure speaks of; every audit says so.
 fn family(score: &Score) -> Family {
     score.family.unwrap_or(Family::Output)

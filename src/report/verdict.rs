@@ -160,20 +160,19 @@ pub fn breakable(label: &str) -> String {
 pub fn calibration(c: &Calibration) -> String {
     let percent = |share: f64| figure(Some(share), "fraction").replace(".0 %", " %");
     let wider = c.widened_excess.max(c.widened_farthest);
-    let widened =
-        if wider > 1.0 { format!(", after the limits were made {} times as wide for them to pass", significant(wider)) } else { String::new() };
-    let before = if c.matched_unwidened == c.matched { String::new() } else { format!(" ({} before)", c.matched_unwidened) };
+    let widened = if wider > 1.0 { format!("; limits were made {} times as wide for them to pass", significant(wider)) } else { String::new() };
     let pairs = match c.pair_trials {
         0 => String::new(),
         n => format!(" With one oracle fewer to judge by, {} of {n} are.", c.pair_matched),
     };
     format!(
         "Limits – an exactly retrained model keeps within them in {} of cases, by {} drawn models whose figures are as uncertain as so few oracles leave them. \
-         Held out, {} of {} oracles are matched{before}{widened}.{pairs}",
+         Held out, {} of {} oracles are matched, {} of them without any widening{widened}.{pairs}",
         percent(c.confidence),
         c.draws,
         c.matched,
-        c.trials
+        c.trials,
+        c.matched_unwidened.min(c.matched)
     )
 }
 

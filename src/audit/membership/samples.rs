@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::signals::{LABEL_FREE, LABELLED, confidence_in};
 use super::{all_attacks, attack, finite};
-use crate::audit::{Findings, Measured, lira, rmia};
+use crate::audit::{Findings, Reference, lira, rmia};
 use crate::error::{Error, Result};
 use crate::stats::Logits;
 
@@ -96,7 +96,9 @@ pub fn calibrated(mine: (Answers<'_>, Answers<'_>), references: &[(Answers<'_>, 
     };
     let (mut figures, mut exhibits) = (Vec::new(), Vec::new());
     for (name, title, outcome) in [("lira_", "Likelihood-ratio attack (LiRA)", &by_ratio), ("rmia_", "Robust membership attack (RMIA)", &by_rank)] {
-        figures.extend(attack::figures(name, outcome, mine.1.logits.len()).into_iter().map(Measured::showing_old_class));
+        figures.extend(
+            attack::figures(name, outcome, mine.1.logits.len()).into_iter().map(|f| f.showing_old_class().against(Reference::OraclesMeanSigned)),
+        );
         let note = "Calibrated sample by sample by models that never saw the samples to forget. Members are these, non-members unseen samples of the \
                     same classes.";
         exhibits.extend(attack::exhibit("membership", &format!("{title} on unlearned samples: ROC"), note, outcome));

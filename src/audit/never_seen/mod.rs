@@ -12,7 +12,7 @@ mod mirrored;
 use super::verdict::Figures;
 use super::{Audit, AuditData, CutFeatures, Findings, Measured, PartName, Peer, Signals, Subject, nearest_mean, probe, profile, relearning};
 use crate::context::Context;
-use crate::data::Role;
+use crate::data::{ClassId, Role};
 use crate::error::Result;
 use crate::schedule::{Job, side_by_side};
 use crate::summary::{Family, ModelKind};
@@ -25,6 +25,7 @@ pub use mirrored::mirrored;
 /// class as this model never saw these.
 ///
 /// For `ridge_accuracy_old` and `nearest_mean_accuracy_old` at every cut, and for `entropy_old`, `max_probability_old` and `auc_head_100`:
+/// - `class_LABEL_FIGURE`: what each of these classes shows, the learn class among them;
 /// - `never_seen_FIGURE`, `never_seen_sd_FIGURE`: mean and sample deviation over these classes;
 /// - `expected_FIGURE`, `expected_sd_FIGURE`: the estimate of what a model that never saw the old class shows, and how far off one class is expected to
 ///   be: at the cuts corrected for how hard the old class is (see [`Estimate::corrected`]; the first cut itself is taken as it is, without deviation), else the mean.
@@ -53,6 +54,8 @@ pub const CLASSES: &str = "classes";
 /// What the original shows of one class.
 #[derive(Debug, Clone)]
 struct Shown {
+    /// Which.
+    class: ClassId,
     /// Ridge probe and nearest mean, by cut.
     read_outs: Vec<[Option<f64>; 2]>,
     /// Entropy and largest probability of outputs, head-only relearning from a hundred images.
@@ -126,7 +129,7 @@ fn shown(subject: &Subject<'_>, data: &AuditData, ctx: &Context) -> Result<Shown
     let mirrored = Subject { me: Peer { signals: &signals, ..subject.me }, data, original: None, oracles: vec![] };
     let softmax = signals.logits(Role::Forget, PartName::Test).map(|l| l.softmax()).unwrap_or_default();
     let (entropy, max_probability) = profile::certainty(&softmax);
-    let mut all = Shown { read_outs: vec![], others: [entropy, max_probability, None] };
+    let mut all = Shown { class: data.old(), read_outs: vec![], others: [entropy, max_probability, None] };
     for index in 0..signals.cut_count() {
         ctx.check_interrupt()?;
         let cut = signals.cut(index)?;
@@ -150,14 +153,21 @@ fn figures(classes: &[Shown], old: [Option<f64>; 2], cuts: &[&str]) -> Vec<Measu
             let expected = expected.map(|e| Estimate { sd: e.sd.filter(|_| index > 0), ..e });
             let mean = Estimate::mean(&pairs.iter().map(|p| p.1).collect::<Vec<_>>());
             all.extend(named(figure, "fraction", expected, mean).map(|m| m.at(cut)));
+            all.extend(classes.iter().map(|c| of_class(c.class, figure, c.read_outs[index][which], "fraction").at(cut)));
         }
     }
     for (which, (_, figure, unit, family)) in OTHERS.into_iter().enumerate() {
         let values: Option<Vec<f64>> = classes.iter().map(|c| c.others[which]).collect();
         let values = values.unwrap_or_default();
         all.extend(named(figure, unit, Estimate::further(&values), Estimate::mean(&values)).map(|m| m.in_family(family)));
+        all.extend(classes.iter().map(|c| of_class(c.class, figure, c.others[which], unit).in_family(family)));
     }
     all
+}
+
+/// What one class shows, as a figure.
+fn of_class(class: ClassId, figure: &str, value: Option<f64>, unit: &'static str) -> Measured {
+    Measured::new(format!("class_{}_{figure}", class.0), value, unit, 0.0).descriptive()
 }
 
 /// An estimate and an uncorrected mean as figures.
@@ -188,10 +198,11 @@ mod tests {
         assert!(none[1..].iter().all(|m| m.value.is_none() && m.tolerance.is_none()), "{none:#?}");
         assert_eq!(none.len(), 1 + 4 * (2 * 2 + 3));
 
-        let class = |entropy| Shown { read_outs: vec![[Some(0.9), None]; 2], others: [entropy, Some(0.5), None] };
-        let two = figures(&[class(Some(1.0)), class(None)], [Some(0.8); 2], &["a", "b"]);
+        let class = |label, entropy| Shown { class: ClassId(label), read_outs: vec![[Some(0.9), None]; 2], others: [entropy, Some(0.5), None] };
+        let two = figures(&[class(7, Some(1.0)), class(9, None)], [Some(0.8); 2], &["a", "b"]);
         assert_eq!(value(&two, "never_seen_entropy_old"), None, "a mean over other classes would not be the same classes'");
         assert_eq!(value(&two, "expected_max_probability_old"), Some(0.5));
+        assert_eq!([7, 9].map(|label| value(&two, &format!("class_{label}_entropy_old"))), [Some(1.0), None]);
         // The classes gain nothing from cut a to b, and so does the old one.
         let b = two.iter().find(|m| m.metric == "expected_ridge_accuracy_old" && m.cut.as_deref() == Some("b")).and_then(|m| m.value);
         assert!((b.expect("defined") - 0.8).abs() < 1e-12);

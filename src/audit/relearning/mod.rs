@@ -41,7 +41,8 @@ const STATISTICS: usize = 512;
 /// the share of others answered so. 0 at the start, and for always answering the old class; 1 for perfect.
 /// * `auc_head_K`, `auc_full_K`: its mean over those steps. Above the oracles: the class comes back faster than it comes to a model that never saw it.
 /// * `t50_…`, `t80_…`: steps to 0.5 and 0.8 (balanced accuracy 75 % and 90 %), interpolated; a step shows 16 old-class images. Where it is not
-///   reached, "at least" the last step, 128 or 32. Shown, not judged: they say what the area says, on a scale that ends.
+///   reached, "at least" the last step, 128 or 32. Shown, not judged: a scale that ends. Of steps 1, 2, 4, … the first counts from which on the level
+///   is held. The first step of `full` is the head's alone: behind a head of zeros no other weight has a gradient.
 /// * `auc_random_start_head_K`, `auc_random_start_full_K`, `t50_…`, `t80_…`: the same of a freshly drawn network (running statistics of retain and
 ///   learn images), what there is to learn in so many steps without having learned anything; shown with the original, not judged.
 ///
@@ -51,24 +52,24 @@ pub struct Relearning;
 
 /// What is trained.
 #[derive(Debug, Clone, Copy)]
-enum Part<'a> {
+enum Part {
     /// The head, on the features of the last cut.
-    Head(&'a CutFeatures),
+    Head,
     /// All weights.
     Full,
 }
 
-impl Part<'_> {
+impl Part {
     fn name(self) -> &'static str {
         match self {
-            Self::Head(_) => "head",
+            Self::Head => "head",
             Self::Full => "full",
         }
     }
 
     fn steps(self) -> usize {
         match self {
-            Self::Head(_) => HEAD_STEPS,
+            Self::Head => HEAD_STEPS,
             Self::Full => FULL_STEPS,
         }
     }
@@ -91,21 +92,17 @@ impl Audit for Relearning {
         Family::Relearning
     }
 
-    fn measure(&self, subject: &Subject<'_>, ctx: &mut Context) -> Result<Findings> {
-        let mut found = relearn(&Start::of(subject.me.model, subject.data)?, Part::Full, subject, ctx)?;
+    fn measure_cut(&self, subject: &Subject<'_>, cut: &CutFeatures, ctx: &mut Context) -> Result<Findings> {
+        if cut.index + 1 < subject.me.signals.cut_count() {
+            return Ok(Findings::default());
+        }
+        let mut found = relearned(&Start::of(subject.me.model, subject.data)?, cut, subject, ctx)?;
         if subject.me.kind == ModelKind::Original {
             let drawn = random_start(subject, ctx)?;
             found.figures.extend(drawn.figures);
             found.exhibits.extend(drawn.exhibits);
         }
         Ok(found)
-    }
-
-    fn measure_cut(&self, subject: &Subject<'_>, cut: &CutFeatures, ctx: &mut Context) -> Result<Findings> {
-        if cut.index + 1 < subject.me.signals.cut_count() {
-            return Ok(Findings::default());
-        }
-        relearn(&Start::of(subject.me.model, subject.data)?, Part::Head(cut), subject, ctx)
     }
 }
 
@@ -115,31 +112,34 @@ fn random_start(subject: &Subject<'_>, ctx: &Context) -> Result<Findings> {
     let last = net.cuts().len() - 1;
     let read = |part| signals::read(&net, subject.data.feature_samples(part), ctx).map(|(features, _)| features);
     let cut = CutFeatures { index: last - 1, name: net.cut_name(Cut(last)).to_string(), train: read(PartName::Train)?, test: read(PartName::Test)? };
-    let start = Start::of(&net, subject.data)?;
-    let mut found = Findings::default();
-    for part in [Part::Full, Part::Head(&cut)] {
-        let Findings { figures, exhibits } = relearn(&start, part, subject, ctx)?;
-        found.figures.extend(figures.into_iter().map(|f| {
-            let metric = f.metric.replacen('_', "_random_start_", 1);
-            Measured { metric, ..f }.descriptive()
-        }));
-        let title = Some("Learning the old class from all images, all weights, from a random start").filter(|_| matches!(part, Part::Full));
-        found.exhibits.extend(exhibits.into_iter().next_back().zip(title).map(|(e, title)| Exhibit { title: title.into(), ..e }));
-    }
-    Ok(found)
+    let Findings { figures, exhibits } = relearned(&Start::of(&net, subject.data)?, &cut, subject, ctx)?;
+    let named = |f: Measured| Measured { metric: f.metric.replacen('_', "_random_start_", 1), ..f }.descriptive();
+    let of_all_images = Shots::TRIED.len() - 1; // those of all weights come first
+    let title = "Learning the old class from all images, all weights, from a random start";
+    let curve = exhibits.into_iter().nth(of_all_images).map(|e| Exhibit { title: title.into(), ..e });
+    Ok(Findings { figures: figures.into_iter().map(named).collect(), exhibits: curve.into_iter().collect() })
 }
 
 /// `auc_head_100` alone, from the features of the last cut; none where the class has fewer than a hundred training images.
 pub(super) fn auc_head_100(subject: &Subject<'_>, last: &CutFeatures, ctx: &Context) -> Result<Option<f64>> {
     let start = Start::of(subject.me.model, subject.data)?;
-    Ok(progress(&start, Part::Head(last), Shots::Few(100), subject, ctx)?.map(|p| p.mean()))
+    Ok(progress(&start, Part::Head, last, Shots::Few(100), subject, ctx)?.map(|p| p.mean()))
+}
+
+/// Figures and curves of both parts, all weights first; `last` holds the features of the last cut.
+fn relearned(start: &Start, last: &CutFeatures, subject: &Subject<'_>, ctx: &Context) -> Result<Findings> {
+    let mut found = relearn(start, Part::Full, last, subject, ctx)?;
+    let head = relearn(start, Part::Head, last, subject, ctx)?;
+    found.figures.extend(head.figures);
+    found.exhibits.extend(head.exhibits);
+    Ok(found)
 }
 
 /// Figures and curves of one part.
-fn relearn(start: &Start, part: Part, subject: &Subject<'_>, ctx: &Context) -> Result<Findings> {
+fn relearn(start: &Start, part: Part, last: &CutFeatures, subject: &Subject<'_>, ctx: &Context) -> Result<Findings> {
     let mut found = Findings::default();
     for shots in Shots::TRIED {
-        let progress = progress(start, part, shots, subject, ctx)?;
+        let progress = progress(start, part, last, shots, subject, ctx)?;
         let name = |figure: &str| format!("{figure}_{}_{}", part.name(), shots.name());
         let area = progress.as_ref().map(Progress::mean);
         // About a tenth of what lies between oracles and original in `unlearn demo`.
@@ -160,7 +160,7 @@ fn curve(progress: &Progress, part: Part, shots: Shots) -> Exhibit {
         Shots::All => "all images".to_string(),
     };
     let what = match part {
-        Part::Head(_) => "head alone",
+        Part::Head => "head alone",
         Part::Full => "all weights",
     };
     Exhibit {
@@ -176,25 +176,26 @@ fn curve(progress: &Progress, part: Part, shots: Shots) -> Exhibit {
 }
 
 /// Trains a copy of `start` and measures it on the grid; none where there are too few samples.
-fn progress(start: &Start, part: Part, shots: Shots, subject: &Subject<'_>, ctx: &Context) -> Result<Option<Progress>> {
+fn progress(start: &Start, part: Part, last: &CutFeatures, shots: Shots, subject: &Subject<'_>, ctx: &Context) -> Result<Option<Progress>> {
     let data = subject.data;
     let Some(diet) = protocol::diet(data, shots, part.steps()) else { return Ok(None) };
     let (old, rest) = protocol::test_rows(data);
     let (count, slot) = (old.len(), Slot(start.head.len() - 1));
     let tested: Vec<usize> = old.into_iter().chain(rest).collect();
     let grid = Progress::grid(part.steps());
+    let unit = training::scale(&last.train, &Rows::of(data, "relearning").rest);
     let mut progress = Progress::default();
     match part {
-        Part::Head(cut) => {
-            let last = Cut(start.model.cuts().len() - 1);
-            let x = training::gather(&cut.test, &tested, &ctx.device);
+        Part::Head => {
+            let before_head = Cut(start.model.cuts().len() - 1);
+            let x = training::gather(&last.test, &tested, &ctx.device);
             let classes = data.feature_classes(PartName::Train);
             let classes: Vec<_> = diet.iter().map(|i| classes[*i]).collect();
             let slots = training::slots(&classes, &start.head);
-            let copy = Trainee::of(&start.model, |name| name.starts_with("head."), true, HEAD_RATE);
-            training::on_features(copy, &cut.train, (&diet, &slots), ctx, |step, copy| {
+            let copy = Trainee::of(&start.model, |name| name.starts_with("head."), true, HEAD_RATE).on_features_of(unit);
+            training::on_features(copy, &last.train, (&diet, &slots), ctx, |step, copy| {
                 if grid.contains(&step) {
-                    let values = crate::model::tensors::floats(copy.now().resume(x.clone(), last));
+                    let values = crate::model::tensors::floats(copy.now().resume(x.clone(), before_head));
                     progress.0.push((step, protocol::informedness(&Logits { values, slots: start.head.len() }, count, slot)));
                 }
                 Ok(())
@@ -203,7 +204,7 @@ fn progress(start: &Start, part: Part, shots: Shots, subject: &Subject<'_>, ctx:
         Part::Full => {
             let images = training::labelled(data.feature_samples(PartName::Train).pick(diet), &start.head);
             let test = training::labelled(data.feature_samples(PartName::Test).pick(tested), &start.head);
-            let copy = Trainee::of(&start.model, |_| true, true, FULL_RATE);
+            let copy = Trainee::of(&start.model, |_| true, true, FULL_RATE).on_features_of(unit);
             training::on_images(copy, &images, ctx, |step, copy| {
                 if grid.contains(&step) {
                     progress.0.push((step, protocol::informedness(&train::predict(&copy.now(), &test, ctx)?, count, slot)));

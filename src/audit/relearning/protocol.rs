@@ -103,21 +103,18 @@ impl Progress {
         stats::mean(&self.0.iter().map(|(_, v)| *v).collect::<Vec<f64>>())
     }
 
-    /// Steps until `level` is reached, interpolated between grid points (from 0 at step 0), and false; where it is not reached the last step, and
-    /// true: it takes this many at least. NaN if the model diverged before.
+    /// Steps from which on `level` is held, interpolated between grid points (from 0 at step 0), and false; where the last is below it the last step,
+    /// and true: it takes this many at least. NaN if the model diverged.
     pub fn steps_to(&self, level: f64) -> (f64, bool) {
-        let (mut step, mut value) = (0.0, 0.0);
-        for (s, v) in &self.0 {
-            let s = *s as f64;
-            if v.is_nan() {
-                return (f64::NAN, false);
-            }
-            if *v >= level {
-                return (step + (s - step) * (level - value) / (v - value), false);
-            }
-            (step, value) = (s, *v);
+        if self.0.iter().any(|(_, v)| v.is_nan()) {
+            return (f64::NAN, false);
         }
-        (step, true)
+        let below = self.0.iter().rposition(|(_, v)| *v < level);
+        let (step, value) = below.map_or((0.0, 0.0), |i| (self.0[i].0 as f64, self.0[i].1));
+        match self.0.get(below.map_or(0, |i| i + 1)) {
+            Some((s, v)) => (step + (*s as f64 - step) * (level - value) / (v - value), false),
+            None => (step, true),
+        }
     }
 }
 
@@ -151,8 +148,10 @@ mod tests {
         assert_eq!(p.steps_to(0.5), (3.0, false));
         assert_eq!(p.steps_to(0.8), (8.0, true), "not reached");
         assert_eq!(Progress(vec![(1, 1.0)]).steps_to(0.5), (0.5, false));
+        // What falls below again was not reached: from 0.25 at step 4 a third of the way to 1 at step 8.
+        assert_eq!(Progress(vec![(1, 0.75), (2, 0.5), (4, 0.25), (8, 1.0)]).steps_to(0.5), (4.0 + 4.0 / 3.0, false));
         let diverged = Progress(vec![(1, 0.6), (2, f64::NAN)]);
-        assert!(diverged.steps_to(0.5).0 < 1.0 && diverged.steps_to(0.8).0.is_nan() && diverged.mean().is_nan());
+        assert!(diverged.steps_to(0.5).0.is_nan() && diverged.mean().is_nan());
     }
 
     #[test]
