@@ -99,7 +99,7 @@ pub fn trainer(net: Classifier, load: &Load) -> Step {
     })
 }
 
-/// Training steps of a head alone on cached features, shuffled each epoch, as `method::head_distil` takes them.
+/// Training steps of a bare linear layer on features in memory, shuffled each epoch: what head-only training on cached activations repeats.
 pub fn head_trainer(load: &Load) -> Step {
     let device = Device::flex().autodiff();
     let width = load.input.iter().product();

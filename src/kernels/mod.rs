@@ -76,6 +76,11 @@ fn floats(tensor: &FlexTensor) -> &[f32] {
     tensor.as_slice().expect("made contiguous, 32 bit")
 }
 
+/// Whether `reach` floats from `first` on are among `len`; a sum that wraps, as sums do in a release build, is not.
+fn fits(first: usize, reach: usize, len: usize) -> bool {
+    first.checked_add(reach).is_some_and(|end| end <= len)
+}
+
 /// At most `cases` random cases; fewer where `PROPTEST_CASES` says so (under valgrind).
 #[cfg(test)]
 fn cases(cases: u32) -> proptest::prelude::ProptestConfig {

@@ -1,5 +1,6 @@
 //! Instruction sets: detection at run time, and dispatch of a kernel to the one in use.
 
+use std::any::TypeId;
 use std::sync::OnceLock;
 
 use pulp::{Scalar256b, Simd, WithSimd};
@@ -88,7 +89,10 @@ impl Isa {
         *CURRENT.get_or_init(|| Self::named().ok().flatten().or_else(|| Self::available().next()).unwrap_or(Self::Portable))
     }
 
-    /// Runs `op` compiled for this instruction set; for the portable one where the machine lacks it.
+    /// Runs `op` compiled for this instruction set.
+    ///
+    /// # Panics
+    /// On a machine that lacks it: blocks packed for its lanes would be met with others.
     #[inline]
     pub fn dispatch<Op: WithSimd>(self, op: Op) -> Op::Output {
         match self {
@@ -112,8 +116,20 @@ impl Isa {
             }
             _ => {}
         }
+        assert!(self == Self::Portable, "this machine has no {self:?}");
         Simd::vectorize(Scalar256b, op)
     }
+}
+
+/// max(v, 0), NaN staying NaN.
+#[inline(always)]
+pub fn relu<S: Simd>(simd: S, v: S::f32s) -> S::f32s {
+    let zero = simd.splat_f32s(0.0);
+    if TypeId::of::<S>() == TypeId::of::<Scalar256b>() {
+        // Its maximum is f32::max, which drops NaN. The instructions of the others give their second operand where either is, or NaN.
+        return simd.select_f32s(simd.less_than_f32s(v, zero), zero, v);
+    }
+    simd.max_f32s(zero, v)
 }
 
 #[cfg(test)]

@@ -10,7 +10,8 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::blocks::{Block, Channels, blocks, split};
-use crate::kernels::simd::{Isa, MAX_LANES, load, load_some, mul_add, store};
+use crate::kernels::fits;
+use crate::kernels::simd::{Isa, MAX_LANES, load, load_some, mul_add, relu as relu_of, store};
 
 /// Where an output pixel's input and output lie, in floats from the image group's beginning.
 #[derive(Debug, Clone, Copy)]
@@ -161,7 +162,7 @@ impl Product {
     fn checked<'p>(&self, isa: Isa, inputs: usize, (pixels, images): (&'p Pixels, usize), outputs: usize) -> &'p [Pixel] {
         assert_eq!(self.lanes, isa.lanes(), "packed for another instruction set");
         let (pixels, [input, output]) = pixels.of(images);
-        assert!(pixels.is_empty() || (input + self.reach[0] <= inputs && output + self.reach[1] <= outputs), "pixels outside of the images");
+        assert!(pixels.is_empty() || (fits(input, self.reach[0], inputs) && fits(output, self.reach[1], outputs)), "pixels outside of the images");
         pixels
     }
 }
@@ -301,19 +302,18 @@ unsafe fn one_tile<S: Simd, const P: usize, const V: usize, const DEPTHWISE: boo
                 w = w.add(V * S::F32_LANES);
             }
         }
-        let zero = simd.splat_f32s(0.0);
         if add.is_none() && block.channels == V * S::F32_LANES {
             for p in 0..P {
                 let to = out.add(tile[p].output + block.channel);
                 for v in 0..V {
-                    store(to.add(v * S::F32_LANES), if *relu { simd.max_f32s(zero, acc[p][v]) } else { acc[p][v] });
+                    store(to.add(v * S::F32_LANES), if *relu { relu_of(simd, acc[p][v]) } else { acc[p][v] });
                 }
             }
             return;
         }
         if add.is_none() && block.channels < S::F32_LANES {
             for p in 0..P {
-                let value = if *relu { simd.max_f32s(zero, acc[p][0]) } else { acc[p][0] };
+                let value = if *relu { relu_of(simd, acc[p][0]) } else { acc[p][0] };
                 simd.partial_store_f32s(std::slice::from_raw_parts_mut(out.add(tile[p].output + block.channel), block.channels), value);
             }
             return;
@@ -334,7 +334,7 @@ unsafe fn one_tile<S: Simd, const P: usize, const V: usize, const DEPTHWISE: boo
                     value = simd.add_f32s(value, load_some(add.add(at), left, simd));
                 }
                 if *relu {
-                    value = simd.max_f32s(zero, value);
+                    value = relu_of(simd, value);
                 }
                 let to = out.add(at);
                 if left == S::F32_LANES {

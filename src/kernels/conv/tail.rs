@@ -96,10 +96,10 @@ impl WithSimd for MaxRow<'_> {
     }
 }
 
-/// The instruction's maximum; `f32::max` would take care of NaN in two more.
+/// The larger one; NaN where either is, as in torch's.
 #[inline(always)]
 fn larger(a: f32, b: f32) -> f32 {
-    if a > b { a } else { b }
+    if a > b || a.is_nan() { a } else { b }
 }
 
 /// What the gradient of a tail needs of the forward pass, for one image.

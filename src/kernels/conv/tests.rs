@@ -188,6 +188,21 @@ proptest! {
     }
 }
 
+/// Sizes with so many weights that threads share these out, not the images.
+fn many_channels() -> impl Strategy<Value = Sizes> {
+    ((1usize..3, 3usize..6, 3usize..6, 1usize..3), 171usize..201, 171usize..201)
+        .prop_map(|((n, h, w, stride), ci, co)| Sizes::new([n, ci, h, w], [co, ci, 3, 3], Geometry { stride, padding: 1, groups: 1 }))
+}
+
+proptest! {
+    #![proptest_config(crate::kernels::cases(3))]
+
+    #[test]
+    fn passes_with_many_channels_are_the_definition(s in many_channels()) {
+        check(s, Tail::Relu, Algorithm::Direct);
+    }
+}
+
 /// Sizes that go by tiles.
 fn tiled() -> impl Strategy<Value = Sizes> {
     let channels = || prop::sample::select(vec![16usize, 32, 48, 64]);

@@ -60,6 +60,23 @@ fn tiled_shapes() -> impl Strategy<Value = Shapes> {
 }
 
 #[test]
+fn nan_comes_through_every_tail_on_every_instruction_set() {
+    // By tiles and directly; the pixel (3, 3) of every output channel sees the one NaN, and so does the square (1, 1) of a pool.
+    for (channels, out) in [(16, 16), (5, 7), (5, 40)] {
+        let mut x = values(random([1, channels, 6, 6], "x"));
+        x[3 * 6 + 3] = f32::NAN;
+        let (x, weights) = (tensor(x, [1, channels, 6, 6]), random([out, channels, 3, 3], "weights"));
+        for (tail, side, at) in [(Tail::None, 6, 3), (Tail::Relu, 6, 3), (Tail::ReluMaxPool, 3, 1)] {
+            for isa in Isa::available() {
+                let y = isa.forced(|| values(conv_tail(x.clone(), weights.clone(), None, Geometry { stride: 1, padding: 1, groups: 1 }, tail)));
+                let there = (0..out).map(|c| y[(c * side + at) * side + at]).collect::<Vec<f32>>();
+                assert!(there.iter().all(|v| v.is_nan()), "{} {tail:?}, {channels} to {out} channels: {there:?}", isa.name());
+            }
+        }
+    }
+}
+
+#[test]
 fn a_forced_instruction_set_is_the_one_that_runs() {
     // Sums of products with and without fused rounding differ in some last bit, forward and backward.
     let on = |isa: Isa| {

@@ -19,6 +19,7 @@ use pulp::{Simd, WithSimd};
 
 use super::geometry::Sizes;
 use super::product::{Finish, Pixel, Pixels};
+use crate::kernels::fits;
 use crate::kernels::padded::Padded;
 use crate::kernels::simd::{Isa, load, mul_add, store};
 pub use gradient::Gradient;
@@ -134,7 +135,7 @@ impl Winograd {
         assert_eq!(self.lanes, isa.lanes(), "points for another instruction set");
         let (tiles, [input, output]) = tiles.of(images);
         let reach = [3 * self.rows[0] + 4 * self.from, self.rows[1] + 2 * self.to];
-        assert!(tiles.is_empty() || (input + reach[0] <= inputs && output + reach[1] <= outputs), "tiles outside of the images");
+        assert!(tiles.is_empty() || (fits(input, reach[0], inputs) && fits(output, reach[1], outputs)), "tiles outside of the images");
         tiles
     }
 }

@@ -4,7 +4,7 @@
 use pulp::Simd;
 
 use super::POINTS;
-use crate::kernels::simd::{load, store};
+use crate::kernels::simd::{load, relu as relu_of, store};
 
 /// G g Gᵀ of one kernel, row by row.
 pub fn kernel_points(g: [f32; 9]) -> [f32; POINTS] {
@@ -91,7 +91,7 @@ pub unsafe fn outputs<S: Simd>(
                         value = simd.add_f32s(value, load(add.add(place), simd));
                     }
                     if relu {
-                        value = simd.max_f32s(zero, value);
+                        value = relu_of(simd, value);
                     }
                     store(at.0.add(place), value);
                 }
