@@ -117,6 +117,14 @@ for set in "emnist-derived47 21 3" "mnist 12 3"; do
     done
 done
 
+# … and held out: larger budgets on pairs of MNIST itself.
+$unlearn study --data mnist --data-dir "$data" --pairs 3 --seed 10 --oracles 5 --store "$out/grown/store" --out "$out/grown/held-out" --resume --quiet
+for run in "$out"/grown/held-out/pair-*; do
+    $unlearn swap --config "$run/config.toml" --data-dir "$data" --methods regrow,regrow@10,regrow@20,regrow@30 --set regrow@10.budget=0.1 \
+        --set regrow@20.budget=0.2 --set regrow@30.budget=0.3 --store "$out/grown/store" --out "$out/grown/held-out-budgets/$(basename "$run")" \
+        --resume --quiet
+done
+
 # 3. What a larger budget buys on a thousand training images a digit, from MNIST's training images alone.
 [ -d "$out/dev-small" ] || python3 docs/dev_split.py "$data" "$out/dev-small" mnist 1000 250
 for pair in 6-3 7-1 2-5 9-4 8-0; do

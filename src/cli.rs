@@ -180,7 +180,7 @@ pub struct AuditArgs {
     /// Where downloaded sets lie
     #[arg(long, env = "UNLEARN_DATA")]
     pub data_dir: Option<PathBuf>,
-    /// Run directory to write; needed for checkpoints and a class to forget
+    /// Run directory to write; needed for checkpoints and a class to forget. A run is audited again where it is
     #[arg(long)]
     pub out: Option<PathBuf>,
 }

@@ -324,6 +324,9 @@ fn audits_of_models_that_do_not_belong_together_are_refused() {
         (format!("audit {models} --out new --forget 2 --learn 5 --data mnist-mini"), &["images of [1, 8, 8]", "mnist-mini", "--data"]),
         (format!("audit {models} --out run --forget 2 --learn 5"), &["--out run", "exists already; nothing in it was touched"]),
         ("audit absent --forget 2 --out new".to_string(), &["absent", "check that the path exists"]),
+        // Where a run goes, and what it swapped, is known.
+        ("audit run --out new".to_string(), &["--out", "run is a run", "copy the run"]),
+        ("audit run --forget 2 --learn 5".to_string(), &["--forget", "run is a run", "leave the flag out"]),
     ] {
         let before = common::tree(&bench.path("run"));
         bench.unlearn(&line).refused(parts);

@@ -32,6 +32,22 @@ pub fn audit(args: AuditArgs, json: bool, output: &Output) -> Result<()> {
 /// Audits every model of a run again, with the audits of this version; models are left alone, costs are kept. Controls that a run of an earlier
 /// version lacks are made for it, each time anew, and not kept.
 fn again(run: &Run, args: &AuditArgs, json: bool, output: &Output) -> Result<()> {
+    let of_files = [
+        ("--out", args.out.is_some()),
+        ("--original", args.original.is_some()),
+        ("--oracle", !args.oracle.is_empty()),
+        ("--forget", args.forget.is_some()),
+        ("--learn", args.learn.is_some()),
+        ("--data", args.data.is_some()),
+    ];
+    if let Some((flag, _)) = of_files.into_iter().find(|(_, given)| *given) {
+        let what = format!("{} is a run: it is audited again where it is, as the swap that it was", run.dir().display());
+        return Err(Error::input(
+            flag,
+            what,
+            "leave the flag out (copy the run first to keep its report), or name checkpoints, DIR/models/NAME.safetensors",
+        ));
+    }
     let dir = args.data_dir.as_deref();
     let mut config = run.config()?;
     config.controls = args.controls.unwrap_or(config.controls);
