@@ -117,10 +117,6 @@ fn how_large_features_are_does_not_slow_relearning() {
         let metric = format!("auc_head_{shots}");
         let [plain, small] = found.each_ref().map(|f| value(f, &metric).unwrap());
         assert!((plain - small).abs() < 0.01, "{metric}: {plain}, with small features {small}");
-        // All weights: the stage below learns at its own rate.
-        let metric = format!("auc_full_{shots}");
-        let [plain, small] = found.each_ref().map(|f| value(f, &metric).unwrap());
-        assert!((plain - small).abs() < 0.2, "{metric}: {plain}, with small features {small}");
     }
     let random = value(&found[0], "auc_random_start_head_all").unwrap();
     assert!(random > 0.05, "a random network learns something, too: {random}");
@@ -132,8 +128,13 @@ fn a_known_class_comes_back_faster_than_to_a_random_network() {
     let original = bench.original("mlp", 12);
     let found = bench.audit("relearning", &original, Some(&original), 1);
     let get = |metric: &str| value(&found, metric);
-    let (known, random) = (get("auc_full_all").unwrap(), get("auc_random_start_full_all").unwrap());
-    assert!(known > random + 0.05, "{known} from the original, {random} from nothing");
+    let pairs = ["head_1", "head_10", "head_all", "full_1", "full_10", "full_all"]
+        .map(|f| (f, get(&format!("auc_{f}")).unwrap(), get(&format!("auc_random_start_{f}")).unwrap()));
+    for (figure, known, random) in pairs {
+        assert!(known > random + 0.05, "{figure}: {known} from the original, {random} from nothing; {pairs:?}");
+    }
+    let gap = pairs.iter().map(|(_, known, random)| known - random).sum::<f64>() / pairs.len() as f64;
+    assert!(gap > 0.1, "{gap} in the mean: {pairs:?}");
     for shots in ["1", "10", "all"] {
         for part in ["head", "full"] {
             let [half, most] = ["t50", "t80"].map(|t| get(&format!("{t}_{part}_{shots}")).unwrap());
