@@ -14,7 +14,7 @@ use crate::schedule::{Job, side_by_side};
 use crate::summary::{Content, Cost, Exhibit, ModelKind, ModelOutput, SCORES_FORMAT, SampleImages, Scores, TaskInfo};
 
 pub use controls::UNTRAINED;
-pub use warnings::guesses;
+pub use warnings::{guesses, hides_from_features};
 
 /// Test images of the old and of the new class that the report shows.
 const SAMPLES: usize = 4;

@@ -4,6 +4,7 @@
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Float, Tensor, TensorData};
 use rand::seq::SliceRandom;
+use rayon::prelude::*;
 
 use crate::context::{Context, TrainSettings};
 use crate::data::{Batches, Labelled, Slot};
@@ -122,8 +123,13 @@ impl Cache {
 
 /// The rows `picked` of `values`, which has rows of `width`.
 pub fn gather(values: &[f32], width: usize, picked: &[usize]) -> Vec<f32> {
-    let mut rows = Vec::with_capacity(picked.len() * width);
-    picked.iter().for_each(|i| rows.extend_from_slice(&values[i * width..][..width]));
+    let mut rows = vec![0f32; picked.len() * width];
+    let copy = |(rows, picked): (&mut [f32], &[usize])| {
+        rows.chunks_exact_mut(width.max(1)).zip(picked).for_each(|(row, i)| row.copy_from_slice(&values[i * width..][..width]));
+    };
+    // Rows lie scattered: one thread alone waits for memory most of the time.
+    let each = picked.len().div_ceil(rayon::current_num_threads()).max(1);
+    rows.par_chunks_mut((each * width).max(1)).zip(picked.par_chunks(each)).for_each(copy);
     rows
 }
 

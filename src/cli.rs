@@ -26,7 +26,7 @@ pub struct Cli {
 /// The sub-commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Everything on an embedded piece of MNIST in under two minutes: train, swap 6 for 3 by every method, audit, report
+    /// Everything on an embedded piece of MNIST in about two minutes: train, swap 6 for 3 by every method, audit, report
     Demo(DemoArgs),
     /// Train a classifier and test it
     Train(TrainArgs),
@@ -174,7 +174,7 @@ pub struct AuditArgs {
     /// Training images whose activations read-outs are fitted on, a fifth of them of the old class, or `all` [default: 5000, or what the run had]
     #[arg(long, value_name = "N", conflicts_with = "forget_samples")]
     pub probe_samples: Option<ProbeSamples>,
-    /// Data set [default: the one that the first checkpoint names]
+    /// Data set [default: the one that the original names, else an oracle, else the first checkpoint]
     #[arg(long)]
     pub data: Option<String>,
     /// Where downloaded sets lie

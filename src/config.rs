@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::audit::ProbeSamples;
-use crate::context::{OptimiserKind, Schedule, TrainSettings};
+use crate::context::{OptimiserKind, Recipe, Schedule, TrainSettings};
 use crate::data::Scarcity;
 use crate::error::{Error, Result, did_you_mean};
 use crate::method;
@@ -117,6 +117,10 @@ pub struct Settings {
     #[arg(skip)]
     #[serde(skip)]
     pub given_sha256: Option<String>,
+    /// SHA-256 of the data of the run whose file was read.
+    #[arg(skip)]
+    #[serde(skip)]
+    pub data_sha256: Option<String>,
 }
 
 /// Keys of [`Settings`] in a file.
@@ -183,6 +187,7 @@ impl Settings {
 
     /// These settings, with `fallback`'s where they say nothing.
     pub fn or(self, fallback: Self) -> Self {
+        let other_data = self.data.is_some();
         let mut method = fallback.method;
         for (name, table) in self.method {
             method.entry(name).or_default().extend(table);
@@ -216,6 +221,7 @@ impl Settings {
             set: [fallback.set, self.set].concat(),
             method,
             given_sha256: self.given_sha256.or(fallback.given_sha256),
+            data_sha256: self.data_sha256.or(fallback.data_sha256.filter(|_| !other_data)),
         }
     }
 
@@ -236,6 +242,39 @@ impl Settings {
         };
         settings.check()?;
         Ok(settings)
+    }
+
+    /// The first flag here that means nothing to a training.
+    pub fn of_a_swap(&self) -> Option<&'static str> {
+        let given = [
+            ("--oracle-seed", self.oracle_seed.is_some()),
+            ("--forget", self.forget.is_some()),
+            ("--learn", self.learn.is_some()),
+            ("--learn-samples", self.learn_samples.is_some()),
+            ("--retain-share", self.retain_share.is_some()),
+            ("--methods", self.methods.is_some()),
+            ("--controls", self.controls.is_some()),
+            ("--probe-samples", self.probe_samples.is_some()),
+            ("--oracles", self.oracles.is_some()),
+            ("--set", !self.set.is_empty()),
+        ];
+        given.into_iter().find(|(_, is)| *is).map(|(flag, _)| flag)
+    }
+
+    /// These settings for an original that was trained by `recipe`: where they say nothing of training, as it was.
+    pub fn trained_by(self, recipe: &Recipe) -> Self {
+        let TrainSettings { epochs, batch, lr, optimiser, schedule, weight_decay } = recipe.settings;
+        let as_it_was = Self {
+            epochs: Some(epochs),
+            batch: Some(batch),
+            lr: Some(lr),
+            optimiser: Some(optimiser),
+            schedule: Some(schedule),
+            weight_decay: Some(weight_decay),
+            augment: Some(recipe.augment),
+            ..Self::default()
+        };
+        self.or(as_it_was)
     }
 
     /// Share of the training images held out, 0 for none.

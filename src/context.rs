@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use burn::tensor::Device;
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use crate::data::augment::Augmentation;
@@ -30,6 +31,43 @@ pub struct TrainSettings {
     pub schedule: Schedule,
     /// Weight decay: an L2 penalty added to the gradient, decoupled from it for AdamW.
     pub weight_decay: f64,
+}
+
+/// How a network was, or is to be, trained: the settings, and whether its images were augmented.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Recipe {
+    /// The settings.
+    #[serde(flatten)]
+    pub settings: TrainSettings,
+    /// Whether training images were augmented.
+    pub augment: bool,
+}
+
+impl Recipe {
+    /// Every setting as a flag of the command line.
+    pub fn flags(&self) -> Vec<String> {
+        self.values().iter().map(|(flag, value)| format!("{flag} {value}")).collect()
+    }
+
+    /// The flags in which `other` is another, with this one's value and in brackets the other's.
+    pub fn differences(&self, other: &Self) -> Vec<String> {
+        let pairs = self.values().into_iter().zip(other.values());
+        pairs.filter(|((_, mine), (_, theirs))| mine != theirs).map(|((flag, mine), (_, theirs))| format!("{flag} {mine} ({theirs})")).collect()
+    }
+
+    fn values(&self) -> [(&'static str, String); 7] {
+        let TrainSettings { epochs, batch, lr, optimiser, schedule, weight_decay } = &self.settings;
+        let name = |value: Option<clap::builder::PossibleValue>| value.map_or_else(String::new, |v| v.get_name().to_string());
+        [
+            ("--epochs", epochs.to_string()),
+            ("--batch", batch.to_string()),
+            ("--lr", lr.to_string()),
+            ("--optimiser", name(optimiser.to_possible_value())),
+            ("--schedule", name(schedule.to_possible_value())),
+            ("--weight-decay", weight_decay.to_string()),
+            ("--augment", self.augment.to_string()),
+        ]
+    }
 }
 
 /// Learning-rate schedules by name.

@@ -38,7 +38,8 @@ pub enum Error {
     },
     /// Ctrl-C.
     #[error(
-        "interrupted; what is finished has been kept\n  remedy: the same command goes on from here, with --resume where it writes a run directory"
+        "interrupted; what a run directory or the store holds already is kept\n  remedy: the same command again, which goes on with it where it has --resume, and \
+         else begins anew"
     )]
     Interrupted,
     /// The operating system refused to read or write.

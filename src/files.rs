@@ -22,6 +22,16 @@ pub fn write_whole(path: &Path, content: impl FnOnce(&mut dyn Write) -> std::io:
     temp.persist(path).map_err(|e| Error::io(path)(e.error)).map(|_| ())
 }
 
+/// Whether [`write_bytes`] to `path` has a chance, found out before the work whose result is to go there.
+///
+/// # Errors
+/// The folder, or the nearest one above it that there is, takes no file.
+pub fn can_be_written(path: &Path) -> Result<()> {
+    let above = path.ancestors().skip(1).map(|p| if p.as_os_str().is_empty() { Path::new(".") } else { p });
+    let folder = above.into_iter().find(|p| p.exists()).unwrap_or(Path::new("."));
+    tempfile::tempfile_in(folder).map_err(Error::io(path)).map(|_| ())
+}
+
 /// [`write_whole`] for bytes at hand; makes the folder where it is missing.
 pub fn write_bytes(path: &Path, bytes: &[u8]) -> Result<()> {
     if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty()) {

@@ -57,5 +57,5 @@ fn run(cli: Cli, output: &Output) -> anyhow::Result<()> {
         Command::Inspect(args) => command::inspect::inspect(&args.file, cli.json, output)?,
         Command::Data(args) => command::data::data(args, cli.json, output)?,
     }
-    Ok(())
+    Ok(output.finish()?)
 }

@@ -2,9 +2,9 @@
 //!
 //! On a terminal, long work shows a bar (model, epoch, batch, time left); elsewhere it prints a plain line an epoch.
 
-use std::io::{IsTerminal, Write};
-use std::sync::Arc;
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -18,6 +18,8 @@ pub struct Output {
     bars: MultiProgress,
     terminal: bool,
     interrupted: Arc<AtomicBool>,
+    /// What the operating system said when it first refused a result.
+    lost: Arc<Mutex<Option<std::io::Error>>>,
 }
 
 impl Output {
@@ -25,7 +27,7 @@ impl Output {
     pub fn new(quiet: bool) -> Self {
         let terminal = std::io::stderr().is_terminal();
         let bars = MultiProgress::with_draw_target(if terminal && !quiet { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() });
-        Self { quiet, bars, terminal, interrupted: Arc::default() }
+        Self { quiet, bars, terminal, interrupted: Arc::default(), lost: Arc::default() }
     }
 
     /// Set by the Ctrl-C handler.
@@ -38,11 +40,25 @@ impl Output {
         if self.interrupted.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
     }
 
-    /// A result, to standard output. A closed pipe (`| head`) is not an error.
+    /// A result, to standard output. A closed pipe (`| head`) is not an error; any other is told by [`Self::finish`].
     pub fn result(&self, text: &str) {
-        self.bars.suspend(|| {
-            let _ = writeln!(std::io::stdout(), "{text}");
-        });
+        self.bars.suspend(|| self.keep(writeln!(std::io::stdout(), "{text}")));
+    }
+
+    fn keep(&self, written: std::io::Result<()>) {
+        if let Err(e) = written.or_else(|e| if e.kind() == ErrorKind::BrokenPipe { Ok(()) } else { Err(e) }) {
+            self.lost.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(e);
+        }
+    }
+
+    /// The last thing to be called.
+    ///
+    /// # Errors
+    /// Results could not be written (a full disk).
+    pub fn finish(&self) -> Result<()> {
+        self.keep(std::io::stdout().flush());
+        let lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner).take();
+        lost.map_or(Ok(()), |e| Err(Error::failed("standard output", format!("not all was written: {e}"), "free space where it goes, and run again")))
     }
 
     /// What is going on, to standard error.

@@ -26,6 +26,9 @@ use crate::files::write_bytes;
 use crate::method::{self, METHODS};
 use crate::summary::{SCORES_FORMAT, Scores, Summary};
 
+/// Name under `outputs/` of what is no model's: a few test images. No model has it.
+pub const SAMPLES: &str = "samples";
+
 /// An open run directory.
 #[derive(Debug)]
 pub struct Run {
@@ -193,7 +196,7 @@ impl Run {
             scores,
             curves: if self.events().is_file() { events::curves(&self.events())? } else { Vec::new() },
             outputs,
-            samples: read_json(&self.dir.join("outputs").join("samples.json"))?,
+            samples: read_json(&self.dir.join("outputs").join(format!("{SAMPLES}.json")))?,
             legend,
         })
     }

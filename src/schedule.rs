@@ -30,19 +30,34 @@ pub fn in_full_rounds<'a, T: Send>(mut jobs: Vec<Job<'a, T>>, device: &Device) -
     Ok(results)
 }
 
+/// [`trainings`] with as many threads each as most of `others` jobs have [`in_full_rounds`], so that their times compare; with none they go as they
+/// are fastest.
+pub fn trainings_like<'a, T: Send>(jobs: Vec<Job<'a, T>>, others: usize, device: &Device) -> Result<Vec<T>> {
+    if is_cpu(device) && others > 0 { on_threads(jobs, share_of(others)) } else { trainings(jobs, device) }
+}
+
 /// Runs `jobs` and gives their results in the order of the jobs. After a failure no further job is begun; the first failure in that order
 /// is the result.
 pub fn side_by_side<T: Send>(jobs: Vec<Job<'_, T>>) -> Result<Vec<T>> {
+    let each = share_of(jobs.len());
+    on_threads(jobs, each)
+}
+
+/// Threads for each of `jobs` side by side, at least 1.
+fn share_of(jobs: usize) -> usize {
     let threads = rayon::current_num_threads();
-    let workers = threads.min(jobs.len()).max(1);
+    threads / jobs.clamp(1, threads)
+}
+
+/// [`side_by_side`] with `each` threads a job.
+fn on_threads<T: Send>(jobs: Vec<Job<'_, T>>, each: usize) -> Result<Vec<T>> {
+    let workers = (rayon::current_num_threads() / each).clamp(1, jobs.len().max(1));
     let count = jobs.len();
     let queue: Mutex<VecDeque<(usize, Job<'_, T>)>> = Mutex::new(jobs.into_iter().enumerate().collect());
     let results: Mutex<Vec<Option<Result<T>>>> = Mutex::new((0..count).map(|_| None).collect());
     let work = || -> Result<()> {
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads((threads / workers).max(1))
-            .build()
-            .map_err(|e| Error::failed("threads", e.to_string(), "give --threads 1"))?;
+        let pool =
+            rayon::ThreadPoolBuilder::new().num_threads(each).build().map_err(|e| Error::failed("threads", e.to_string(), "give --threads 1"))?;
         loop {
             let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
             let Some((i, job)) = next else { return Ok(()) };
@@ -102,5 +117,21 @@ mod tests {
         assert_eq!(threads(6, 4), [1, 1, 1, 1, 2, 2]);
         assert_eq!(threads(3, 8), [2, 2, 2]);
         assert!(threads(0, 2).is_empty());
+    }
+
+    #[test]
+    fn methods_have_the_threads_of_the_oracles() {
+        let device = Device::flex();
+        let threads = |count: usize, others: usize, of: usize| {
+            let jobs = || (0..count).map(|_| Box::new(|| Ok(rayon::current_num_threads())) as Job<'_, usize>).collect::<Vec<_>>();
+            let oracles = || (0..others).map(|_| Box::new(|| Ok(rayon::current_num_threads())) as Job<'_, usize>).collect::<Vec<_>>();
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(of).build().expect("a pool");
+            pool.install(|| (trainings_like(jobs(), others, &device).expect("all"), in_full_rounds(oracles(), &device).expect("all")))
+        };
+        for (count, others, of, each) in [(3, 6, 2, 1), (1, 6, 2, 1), (3, 6, 4, 1), (3, 6, 8, 1), (3, 6, 16, 2), (9, 4, 16, 4)] {
+            let (methods, oracles) = threads(count, others, of);
+            assert_eq!((methods, oracles[0]), (vec![each; count], each), "{count} methods, {others} others, {of} threads");
+        }
+        assert_eq!(threads(2, 0, 8).0, [4, 4], "no oracles to compare with");
     }
 }

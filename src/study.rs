@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
+use crate::assess::hides_from_features;
 use crate::config::{Settings, read_keys};
 use crate::context::Schedule;
 use crate::data::{ClassId, ClassMap, Dataset, Swap};
@@ -214,6 +215,9 @@ pub struct Row {
     pub kind: ModelKind,
     /// Its verdict.
     pub verdict: String,
+    /// Whether it is a control that hides the old class and neither features nor relearning tell it from the oracles: it fails, if it does, by what
+    /// hiding costs, and a better one would not.
+    pub hides_from_features: bool,
     /// Figures within the oracle band.
     pub within: usize,
     /// Figures judged.
@@ -235,8 +239,8 @@ pub struct MethodSummary {
     pub matched: usize,
     /// Swaps.
     pub swaps: usize,
-    /// Those of `matched` in runs whose negative controls all fail: where one passes, the audits can't tell hiding from erasing, and their
-    /// verdicts are no evidence.
+    /// Those of `matched` in runs whose negative controls all fail, those that hide by features or relearning: else the audits can't tell hiding from
+    /// erasing there, and their verdicts are no evidence.
     pub matched_where_controls_fail: usize,
     /// Swaps in such runs.
     pub swaps_where_controls_fail: usize,
@@ -263,6 +267,7 @@ pub fn rows(run: &str, seed: Option<u64>, scores: &Scores, epochs: usize) -> Vec
             model: v.model.clone(),
             kind: v.kind,
             verdict: v.verdict.clone(),
+            hides_from_features: hides_from_features(v, &scores.scores),
             within: v.audits_within,
             judged: v.audits_total,
             cost_share: cost.and_then(|c| c.share_of_retrain),
@@ -275,7 +280,8 @@ pub fn rows(run: &str, seed: Option<u64>, scores: &Scores, epochs: usize) -> Vec
 /// Every method over its rows, a row a pair and seed, and the pairs' `means`, in order of first appearance.
 pub fn methods(rows: &[Row], means: &[Row]) -> Vec<MethodSummary> {
     let matched = |rows: &[Row], method: &str| rows.iter().filter(|r| r.model == method && r.verdict == "matched").count();
-    let misled: BTreeSet<&str> = rows.iter().filter(|r| r.kind == ModelKind::Control && r.verdict == "matched").map(|r| r.run.as_str()).collect();
+    let misled: BTreeSet<&str> =
+        rows.iter().filter(|r| r.kind == ModelKind::Control && (r.verdict == "matched" || r.hides_from_features)).map(|r| r.run.as_str()).collect();
     let mut all: Vec<MethodSummary> = Vec::new();
     let larger = |a: Option<f64>, b: Option<f64>| [a, b].into_iter().flatten().reduce(f64::max);
     for row in rows {
@@ -354,6 +360,7 @@ mod tests {
             model: model.into(),
             kind: ModelKind::Method,
             verdict: verdict.into(),
+            hides_from_features: false,
             within: 1,
             judged: 1,
             cost_share: cost,
@@ -366,8 +373,15 @@ mod tests {
         // A control that passes takes its run's other verdicts with it, not those of another run.
         let control = Row { kind: ModelKind::Control, ..row("c", "matched", None) };
         let elsewhere = Row { run: "pair-2".into(), ..rows[0].clone() };
-        let all = methods(&[rows[0].clone(), control, elsewhere], &[]);
-        assert_eq!((all[0].matched, all[0].swaps, all[0].matched_where_controls_fail, all[0].swaps_where_controls_fail), (2, 2, 1, 1));
+        let sure = |control: Row| {
+            let all = methods(&[rows[0].clone(), control, elsewhere.clone()], &[]);
+            (all[0].matched, all[0].swaps, all[0].matched_where_controls_fail, all[0].swaps_where_controls_fail)
+        };
+        assert_eq!(sure(control.clone()), (2, 2, 1, 1));
+        // So does one that fails, but not by what it hides.
+        let failing = Row { verdict: "off-target".into(), ..control };
+        assert_eq!(sure(failing.clone()), (2, 2, 2, 2));
+        assert_eq!(sure(Row { hides_from_features: true, ..failing }), (2, 2, 1, 1));
         // Two seeds of one pair.
         let again = Row { seed: Some(2), ..rows[0].clone() };
         let all = methods(&[rows[0].clone(), again], &rows[..1]);

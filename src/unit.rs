@@ -201,6 +201,7 @@ impl Workshop<'_> {
             config_hash: hash.clone(),
             parents: order.parents.clone(),
             version: env!("CARGO_PKG_VERSION").to_string(),
+            training: Some(self.config.recipe()),
             without: None,
         };
         let sha256 = checkpoint::save(&path, &model, &metadata)?;
@@ -214,7 +215,10 @@ impl Workshop<'_> {
             let spec = serde_json::to_value(&spec).map_err(|e| Error::failed("unit", e.to_string(), "report this as a bug"))?;
             let epochs = self.reporter.curve(&order.name)?;
             let image_passes = ctx.cost.image_passes();
-            store.put(&hash, &path, &Sidecar { format: store::FORMAT, sha256: sha256.clone(), spec, wall_s, image_passes, timed, epochs })?;
+            let sidecar = Sidecar { format: store::FORMAT, sha256: sha256.clone(), spec, wall_s, image_passes, timed, epochs };
+            if let Err(e) = store.put(&hash, &path, &sidecar) {
+                self.reporter.output().warn(&format!("{} is not kept in the store, this run goes on: {e}", order.name));
+            }
         }
         Ok(made(model, order.map.clone(), sha256, Some(cost), Origin::New))
     }
@@ -261,7 +265,11 @@ impl Workshop<'_> {
             Ok(Some(found)) => found,
             Ok(None) => return Ok(None),
             Err(e) => {
-                self.reporter.output().warn(&format!("{name} is made anew, its copy in the store is of no use: {e}"));
+                let why = match e {
+                    Error::Input { at, what, .. } => format!("{at}: {what}"),
+                    other => other.to_string(),
+                };
+                self.reporter.output().warn(&format!("{name} is made anew, and replaces its copy in the store, which is of no use: {why}"));
                 return Ok(None);
             }
         };

@@ -197,7 +197,13 @@ fn a_contact_sheet_is_a_png() {
 /// of a number decides, what the row says is taken.
 fn within(s: &unlearn::summary::Score) -> Option<bool> {
     let (gap, sd, tolerance) = (s.gap?, s.oracle_sd?, s.tolerance?);
-    let spare = tolerance.max(2.0 * sd * (1.0 + 1.0 / s.oracles as f64).sqrt()) - gap.abs();
+    // A distance to the oracles can't be too small, a likeness not too large.
+    let miss = match s.better {
+        Better::CloserToOracle => gap.abs(),
+        Better::Lower => gap,
+        Better::Higher => -gap,
+    };
+    let spare = tolerance.max(2.0 * sd * (1.0 + 1.0 / s.oracles as f64).sqrt()) - miss;
     if spare.abs() < 1e-12 { s.within } else { Some(spare > 0.0) }
 }
 

@@ -383,3 +383,42 @@ fn an_instruction_set_that_the_machine_lacks_is_refused() {
     }
     assert!(bench.command("list models").env("UNLEARN_ISA", "portable").status().expect("it starts").success());
 }
+
+#[test]
+fn what_would_be_lost_or_has_no_use_is_refused_before_the_work() {
+    let bench = Bench::new();
+    bench.unlearn(&format!("train {TINY} --oracles 3 --out m")).refused(&["--oracles", "a training has no use for it", "unlearn swap"]);
+    bench.unlearn(&format!("train {TINY} --out m --set finetune.epochs=1")).refused(&["--set", "no use"]);
+    bench.write("file", "mine");
+    // Before the first epoch, not after the last.
+    let ran = bench.unlearn(&format!("train {TINY} --out file/m.safetensors"));
+    assert!(ran.code == Some(1) && !ran.err.contains("epoch 1") && ran.err.contains("file/m.safetensors"), "{}", ran.err);
+    bench.unlearn("train --data blobs --threads 100000 --out m").refused(&["--threads 100000", "more than the", "at most"]);
+    // A page is written over a page and nothing else.
+    bench.swap("run", "--oracles 0 --methods finetune");
+    bench.unlearn("report run --out run/scores.json").refused(&["--out run/scores.json", "is no page; it was not touched"]);
+    bench.unlearn("report run --out page.html --quiet").ok();
+    bench.unlearn("report run --out page.html --quiet").ok();
+    // What the given original says of itself isn't to be said otherwise.
+    let given = format!("swap --data blobs {SWAP} --model run/models/original.safetensors --out other");
+    bench.unlearn(&format!("{given} --arch cnn-s")).refused(&["--arch cnn-s", "the model that was given is a mlp"]);
+    bench.unlearn(&format!("{given} --classes 0,1,2")).refused(&["--classes 0,1,2", "has 0,1,2,3,4"]);
+    // A model that was made of the original is no oracle.
+    let audit = "audit run/models/finetune.safetensors --original run/models/original.safetensors --forget 2 --learn 5 --out found";
+    bench.unlearn(&format!("{audit} --oracle run/models/logit-mask.safetensors")).refused(&[
+        "logit-mask.safetensors",
+        "made by logit-mask",
+        "unlearn oracle",
+    ]);
+    assert_eq!(bench.entries(), ["file", "page.html", "run"]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn results_that_get_lost_are_no_success() {
+    let bench = Bench::new();
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let ran = bench.command("list methods").stdout(full).output().unwrap();
+    let err = String::from_utf8_lossy(&ran.stderr);
+    assert!(ran.status.code() == Some(1) && err.contains("standard output: not all was written"), "{err}");
+}

@@ -3,6 +3,8 @@
 mod common;
 
 use common::{Bench, SWAP, TINY, names_in, tree, without_cost};
+use unlearn::config::RunConfig;
+use unlearn::model::checkpoint;
 
 const METHODS: &str = "--methods retrain,finetune,random-layers,logit-mask";
 
@@ -82,7 +84,7 @@ fn ctrl_c_leaves_a_run_that_resume_completes() {
     // Long enough to be caught in the first training; two threads, so that an oracle is under way beside it.
     let line = format!("swap --data blobs --arch mlp --epochs 400 --threads 2 {SWAP} --oracles 1 --methods logit-mask --out run");
     let ran = bench.interrupted(&line, || std::fs::read_to_string(bench.path("run/events.jsonl")).is_ok_and(|t| t.contains("\"epoch\"")));
-    for part in ["stopping after this batch", "interrupted; what is finished has been kept", "--resume"] {
+    for part in ["stopping after this batch", "interrupted; what a run directory or the store holds already is kept", "--resume"] {
         assert!(ran.err.contains(part), "“{part}” is missing in\n{}", ran.err);
     }
     assert!(ran.out.is_empty(), "no result is claimed");
@@ -127,6 +129,19 @@ fn another_configuration_is_refused_by_its_key() {
     bench.unlearn("swap --config given/config.toml --out other").refused(&["--config given/config.toml", "was given one", "--model"]);
     assert!(!bench.path("other").exists());
     bench.unlearn("swap --config given/config.toml --model given/models/original.safetensors --oracles 0 --out other --quiet").ok();
+    // Another original, or other data under the same name, is said to be one.
+    bench.unlearn(&format!("train {} --seed 1 --quiet --classes 0,1,2,3,4 --out another.safetensors", TINY)).ok();
+    bench.unlearn("swap --config given/config.toml --model another.safetensors --oracles 0 --out another --quiet").ok();
+    let warnings = bench.scores("another").warnings;
+    assert!(warnings.iter().any(|w| w.starts_with("the original is another one than")), "{warnings:?}");
+    let config = String::from_utf8(bench.read("run/config.toml")).unwrap();
+    let data = config.lines().find(|l| l.starts_with("data-sha256")).unwrap();
+    bench.write("elsewhere.toml", config.replace(data, &format!("data-sha256 = \"{}\"", "0".repeat(64))));
+    let elsewhere = bench.unlearn("swap --config elsewhere.toml --oracles 0 --out elsewhere --quiet").ok();
+    assert!(elsewhere.err.contains("`blobs` holds other images or labels than the run"), "{}", elsewhere.err);
+    assert!(bench.scores("elsewhere").warnings.iter().any(|w| w.contains("holds other images")));
+    bench.unlearn("swap --config elsewhere.toml --data blobs --oracles 0 --out named --quiet").ok();
+    assert!(bench.scores("named").warnings.iter().all(|w| !w.contains("holds other images")), "data that is named is meant");
     // The number of threads is no part of the configuration: no result depends on it.
     bench.unlearn(&format!("{} --resume", line("run").replace("--threads 1", "--threads 2"))).ok();
 }
@@ -155,4 +170,45 @@ fn an_existing_directory_is_refused_and_untouched() {
     bench.unlearn(&format!("{} --resume", line("empty"))).ok();
     bench.unlearn(&format!("{} --resume", line("new"))).ok();
     assert!(bench.checkpoints("empty") == bench.checkpoints("new"));
+}
+
+#[test]
+fn a_given_original_sets_how_oracles_train() {
+    let bench = Bench::new();
+    let swap = format!("swap --data blobs --quiet --threads 1 {SWAP} --oracles 1 --methods retrain --controls false");
+    bench
+        .unlearn(
+            "train --data blobs --arch mlp --classes 0,1,2,3,4 --epochs 3 --lr 0.005 --schedule cosine --augment false --quiet --out m.safetensors",
+        )
+        .ok();
+    bench.unlearn(&format!("{swap} --model m.safetensors --out as-it-was")).ok();
+    let config = |run: &str| RunConfig::read(&bench.path(&format!("{run}/config.toml"))).unwrap();
+    let recipe = config("as-it-was").recipe();
+    assert_eq!(recipe.flags().join(" "), "--epochs 3 --batch 64 --lr 0.005 --optimiser adam --schedule cosine --weight-decay 0 --augment false");
+    assert!(bench.scores("as-it-was").warnings.iter().all(|w| !w.contains("trained")), "{:?}", bench.scores("as-it-was").warnings);
+    // What a method makes of it is passed on as trained like it.
+    let next = format!("{} --model as-it-was/models/retrain.safetensors --out next", swap.replace(SWAP, "--forget 5 --learn 2"));
+    bench.unlearn(&next).ok();
+    assert_eq!(config("next").recipe(), recipe);
+    // Other flags are taken, and said to be others; audited again, too.
+    let ran = bench.unlearn(&format!("{swap} --model m.safetensors --epochs 1 --augment true --out otherwise")).ok();
+    let says = "the original was trained with --epochs 3 (1), --augment false (true): oracles and methods train";
+    assert_eq!(config("otherwise").train.epochs, 1);
+    assert!(ran.err.contains(says) && bench.scores("otherwise").warnings[0].starts_with(says), "{}", ran.err);
+    bench.unlearn("audit otherwise --quiet").ok();
+    assert!(bench.scores("otherwise").warnings[0].starts_with(says), "{:?}", bench.scores("otherwise").warnings);
+    // Oracles from elsewhere that were trained in another way.
+    let audit =
+        "audit otherwise/models/retrain.safetensors --original m.safetensors --oracle otherwise/models/oracle-1.safetensors --forget 2 --learn 5";
+    let ran = bench.unlearn(&format!("{audit} --out found --quiet")).ok();
+    assert!(
+        ran.err.contains("oracle-1.safetensors was trained with --epochs 1 (3), --augment true (false), in brackets the original"),
+        "{}",
+        ran.err
+    );
+    // A file that doesn't say it.
+    let (model, metadata, _) = checkpoint::load(&bench.path("m.safetensors"), &unlearn::device::open("cpu").unwrap()).unwrap();
+    checkpoint::save(&bench.path("old.safetensors"), &model, &checkpoint::Metadata { training: None, ..metadata }).unwrap();
+    let ran = bench.unlearn(&format!("{swap} --model old.safetensors --epochs 1 --out silent")).ok();
+    assert!(ran.err.contains("does not say how it was trained; oracles and methods train with --epochs 1 --batch 64 --lr 0.001"), "{}", ran.err);
 }

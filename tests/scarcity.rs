@@ -5,7 +5,7 @@ mod common;
 use std::collections::{BTreeMap, BTreeSet};
 
 use common::{Bench, SWAP, TINY, blobs, names_in, task};
-use unlearn::context::TrainSettings;
+use unlearn::context::{Recipe, TrainSettings};
 use unlearn::data::{ClassId, Needs, Samples, Scarcity, Swap, SwapTask, embedded};
 use unlearn::method::{self, METHODS};
 use unlearn::model::Classifier;
@@ -176,10 +176,10 @@ fn regrow_is_warned_of_where_it_was_measured_to_fail_and_nowhere_else() {
         let task = SwapTask::new(&digits, &common::map(&[0, 1, 2, 4, 5, 6, 7, 8, 9]), swap).unwrap();
         let task = task.scarce(Scarcity { learn_samples, retain_share }, 0).unwrap();
         // As the demo trains.
-        let settings = TrainSettings { epochs: 10, ..common::context("any", &digits, 10).settings };
+        let recipe = Recipe { settings: TrainSettings { epochs: 10, ..common::context("any", &digits, 10).settings }, augment: false };
         let needs = |name: &&str| task.for_method(name, method::find(name).unwrap().needs);
         let build = |name: &str| (method::find(name).unwrap().build)(&parameters.parse().unwrap()).unwrap();
-        methods.iter().flat_map(|m| build(m).cautions(&needs(m), &like, &settings).unwrap()).collect::<Vec<String>>()
+        methods.iter().flat_map(|m| build(m).cautions(&needs(m), &like, &recipe).unwrap()).collect::<Vec<String>>()
     };
     let cautions = |methods: &[&str], learn_samples, retain_share, learn| with("", methods, learn_samples, retain_share, learn);
     let all: Vec<&str> = METHODS.iter().map(|m| m.name).collect();
@@ -227,18 +227,22 @@ fn regrow_is_warned_of_where_it_was_measured_to_fail_and_nowhere_else() {
 fn regrow_is_warned_of_where_much_lies_above_the_cut() {
     let digits = embedded::mnist_mini().unwrap();
     let task = SwapTask::new(&digits, &common::map(&[0, 1, 2, 4, 5, 6, 7, 8, 9]), Swap { forget: ClassId(6), learn: Some(ClassId(3)) }).unwrap();
-    let settings = TrainSettings { epochs: 30, ..common::context("any", &digits, 30).settings };
-    let cautions = |arch: &str, parameters: &str| {
+    let by = |arch: &str, parameters: &str, augment: bool| {
+        let recipe = Recipe { settings: TrainSettings { epochs: 30, ..common::context("any", &digits, 30).settings }, augment };
         let like = Classifier::zeros(arch, digits.shape(), 9, &unlearn::device::open("cpu").unwrap()).unwrap();
         let regrow = method::find("regrow").unwrap();
-        (regrow.build)(&parameters.parse().unwrap()).unwrap().cautions(&task.for_method("regrow", regrow.needs), &like, &settings).unwrap()
+        (regrow.build)(&parameters.parse().unwrap()).unwrap().cautions(&task.for_method("regrow", regrow.needs), &like, &recipe).unwrap()
     };
+    let cautions = |arch: &str, parameters: &str| by(arch, parameters, false);
     assert_eq!(cautions("cnn-s", ""), Vec::<String>::new());
     let large = cautions("resnet20", "");
     assert!(large.len() == 1 && large[0].starts_with("32 % of the network's arithmetic lies above the cut"), "{large:?}");
     let grown = cautions("resnet20", "budget = 0.3");
     assert!(grown.len() == 1 && grown[0].starts_with("65 % of the network's arithmetic") && grown[0].contains("here it is 32 %"), "{grown:?}");
     assert_eq!(cautions("cnn-s", "budget = 0.3"), Vec::<String>::new());
+    // What is beyond all images is epochs, or where they are augmented copies: a top is grown from nothing at another budget.
+    let [plain, copies] = [false, true].map(|augment| by("resnet20", "budget = 0.1", augment));
+    assert!(plain[0].contains("to be grown from nothing") && copies[0].contains("all of it to be trained"), "{plain:?} {copies:?}");
     let earlier = cautions("cnn-s", "cut = 'conv2'\nbudget = 0.03");
     let says = |part: &str| earlier.iter().filter(|c| c.contains(part)).count();
     let both = (says("lies above the cut"), says("images of a retained class"));

@@ -307,7 +307,7 @@ fn ctrl_c_keeps_whole_oracles_and_the_same_command_goes_on() {
     let line = oracle("--count 3").replace("--epochs 2", "--epochs 100");
     let one_is_finished = || bench.path("store").is_dir() && names_in(&bench.path("store")).iter().any(|n| n.ends_with(".json"));
     let ran = bench.interrupted(&line, one_is_finished);
-    assert!(ran.out.is_empty() && ran.err.contains("the same command goes on from here"), "{}", ran.err);
+    assert!(ran.out.is_empty() && ran.err.contains("the same command again, which goes on with it"), "{}", ran.err);
     let kept = units(&bench.path("store")).len();
     assert!((1..3).contains(&kept), "{kept} units");
     let ran = bench.unlearn(&line).ok();

@@ -204,6 +204,7 @@ fn parity(name: &str, file: &std::path::Path) -> anyhow::Result<Value> {
         config_hash: String::new(),
         parents: vec![],
         version: env!("CARGO_PKG_VERSION").into(),
+        training: None,
         without: None,
     };
     checkpoint::save(file, &net, &metadata)?;

@@ -35,8 +35,7 @@ pub fn on_verdicts(verdicts: &[Verdict], scores: &[Score], calibration: Option<&
             control.model
         ));
     }
-    let by_answers_alone: Vec<String> =
-        verdicts.iter().filter(|v| hides(v.kind, &v.model) && fails_by_answers_alone(v, scores)).map(|v| format!("“{}”", v.model)).collect();
+    let by_answers_alone: Vec<String> = verdicts.iter().filter(|v| hides_from_features(v, scores)).map(|v| format!("“{}”", v.model)).collect();
     if !by_answers_alone.is_empty() {
         warnings.push(format!(
             "{}: the old class is still in the network, and here neither a read-out of features nor relearning tells it from the oracles, only answers, \
@@ -131,6 +130,11 @@ pub fn guesses(accuracy: f64, classes: usize) -> Option<String> {
 /// Whether a model of this kind and name is known to hold the old class, hidden or not.
 fn hides(kind: ModelKind, name: &str) -> bool {
     kind == ModelKind::Original || kind == ModelKind::Control && !controls::is_untrained(name)
+}
+
+/// Whether it is known to hide the old class, and neither features nor relearning show that.
+pub fn hides_from_features(v: &Verdict, scores: &[Score]) -> bool {
+    hides(v.kind, &v.model) && fails_by_answers_alone(v, scores)
 }
 
 /// Whether it is beyond limits, but neither by relearning nor by features, though they are judged. That features are the original's own does not

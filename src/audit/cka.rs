@@ -93,11 +93,11 @@ impl Audit for Cka {
         let kept = figure(KEPT, original[0][1]);
         let is_last = cut.index + 1 == subject.me.signals.cut_count();
         Ok(vec![
-            figure("cka_to_oracles_old", mean(0, 0)).against(Reference::EachOracle),
+            figure("cka_to_oracles_old", mean(0, 0)).against(Reference::EachOracle).higher_is_better(),
             figure("cka_to_oracles_rest", mean(1, 0)).descriptive(),
             figure("cka_to_original_old", original[0][0]).descriptive(),
             figure("cka_to_original_rest", original[1][0]).descriptive(),
-            figure("neighbours_to_oracles_old", mean(0, 1)).against(Reference::EachOracle),
+            figure("neighbours_to_oracles_old", mean(0, 1)).against(Reference::EachOracle).higher_is_better(),
             if is_last { kept.showing_old_class() } else { kept.descriptive() },
         ]
         .into())

@@ -61,7 +61,8 @@ impl Audit for Collateral {
             Measured::new("worst_class_change", least(&changes.iter().map(|(_, c)| *c).collect::<Vec<f64>>()), "fraction", CLASS)
                 .against(Reference::OraclesMeanSigned),
             Measured::new("largest_class_change", most(&changes.iter().map(|(_, c)| c.abs()).collect::<Vec<f64>>()), "fraction", CLASS)
-                .against(Reference::OraclesMean),
+                .against(Reference::OraclesMean)
+                .lower_is_better(),
             // Confidences that are NaN make the sum of their bin one.
             Measured::new("calibration_error", expected_calibration_error(&bins), "fraction", CALIBRATION),
             Measured::new("near_old_accuracy", near_old(subject), "fraction", CLASS),

@@ -68,7 +68,7 @@ impl Audit for MiaNn {
         let auc = mean(Outcome::auc);
         let accuracy = mean(|outcome| outcome.value(|a| a.balanced_accuracy));
         Ok(vec![
-            Measured::new("auc", auc, "fraction", TOLERANCE).against(Reference::OraclesMean),
+            Measured::new("auc", auc, "fraction", TOLERANCE).against(Reference::OraclesMean).lower_is_better(),
             Measured::new("balanced_accuracy", accuracy, "fraction", TOLERANCE).descriptive(),
         ]
         .into())

@@ -177,7 +177,7 @@ pub struct Measured {
 }
 
 impl Measured {
-    /// A figure that is best where the oracles' is.
+    /// A figure that is best where the oracles' is, and outside on either side of their band.
     pub fn new(metric: impl Into<String>, value: Option<f64>, unit: &'static str, tolerance: f64) -> Self {
         let diverged = value.is_some_and(|v| !v.is_finite());
         let value = value.filter(|v| v.is_finite());
@@ -195,6 +195,16 @@ impl Measured {
             family: None,
             reference: Reference::Itself,
         }
+    }
+
+    /// The less of it the better, such as a distance to the oracles: only above the band it is outside.
+    pub fn lower_is_better(self) -> Self {
+        Self { better: Better::Lower, ..self }
+    }
+
+    /// The more of it the better, such as likeness to the oracles: only below the band it is outside.
+    pub fn higher_is_better(self) -> Self {
+        Self { better: Better::Higher, ..self }
     }
 
     /// Is a mean over the oracles of a comparison with each, or a comparison with their mean.

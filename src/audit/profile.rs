@@ -66,14 +66,17 @@ impl Audit for Profile {
         let (entropy, max_probability) = certainty(&softmax);
         let agreement = |role| agreement(subject, role);
         Ok(vec![
-            Measured::new("tv_to_oracles", mean_profile(stats::total_variation), "fraction", SHARE).against(Reference::OraclesMean),
+            Measured::new("tv_to_oracles", mean_profile(stats::total_variation), "fraction", SHARE).against(Reference::OraclesMean).lower_is_better(),
             Measured::new("entropy_old", entropy, "nats", 0.05),
             Measured::new("max_probability_old", max_probability, "fraction", SHARE),
-            Measured::new("kl_to_oracles", mean_profile(kl), "nats", KL).against(Reference::OraclesMean),
-            Measured::new("js_to_oracles", samples(jensen_shannon), "nats", JS).against(Reference::EachOracle),
-            Measured::new("activation_distance", samples(euclidean), "distance", DISTANCE).against(Reference::EachOracle),
-            Measured::new("agreement_old", agreement(Role::Forget), "fraction", SHARE).against(Reference::EachOracle),
-            Measured::new("agreement_retain", agreement(Role::Retain), "fraction", 0.01).against(Reference::EachOracle).in_family(Family::Utility),
+            Measured::new("kl_to_oracles", mean_profile(kl), "nats", KL).against(Reference::OraclesMean).lower_is_better(),
+            Measured::new("js_to_oracles", samples(jensen_shannon), "nats", JS).against(Reference::EachOracle).lower_is_better(),
+            Measured::new("activation_distance", samples(euclidean), "distance", DISTANCE).against(Reference::EachOracle).lower_is_better(),
+            Measured::new("agreement_old", agreement(Role::Forget), "fraction", SHARE).against(Reference::EachOracle).higher_is_better(),
+            Measured::new("agreement_retain", agreement(Role::Retain), "fraction", 0.01)
+                .against(Reference::EachOracle)
+                .higher_is_better()
+                .in_family(Family::Utility),
             Measured::new("zrf", zrf(subject, &softmax, ctx)?, "index", JS).descriptive(),
         ]
         .into())

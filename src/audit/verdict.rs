@@ -1,6 +1,7 @@
 //! The verdict: every figure beside the oracles' band, and what follows for a model.
 //!
-//! A figure is *within* if |value − mean| ≤ max(tolerance, 2·sd·√(1+1/n)) over n oracles: the band in which a further oracle is expected.
+//! A figure is *within* if |value − mean| ≤ max(tolerance, 2·sd·√(1+1/n)) over n oracles: the band in which a further oracle is expected. What
+//! measures a distance or a likeness to the oracles is judged on one side: to be closer to them than they are to each other is no fault.
 //! An oracle is judged by the others, so that its row shows what an exactly retrained model gets. With few oracles the deviation itself is
 //! uncertain, and an exactly retrained model has figures outside: 18 % of those whose band the deviation sets with three oracles, 12 % with
 //! five, next to none of those whose band is the tolerance.
@@ -21,7 +22,7 @@ mod mean;
 mod tests;
 
 use crate::stats;
-use crate::summary::{Calibration, Family, FamilyVerdict, ModelKind, Score, Verdict};
+use crate::summary::{Better, Calibration, Family, FamilyVerdict, ModelKind, Score, Verdict};
 
 use super::Measured;
 use calibration::Limits;
@@ -84,7 +85,8 @@ fn judged(rows: &[Score]) -> Vec<Judged> {
     judged
         .map(|s| Judged {
             family: family(s),
-            gap: s.gap.map_or(f64::INFINITY, f64::abs),
+            miss: s.miss().unwrap_or(f64::INFINITY),
+            one_sided: s.better != Better::CloserToOracle,
             spread: s.oracle_sd.unwrap_or(0.0) * (1.0 + 1.0 / s.oracles.max(1) as f64).sqrt(),
             band: s.half_band(),
             tolerance: s.tolerance.unwrap_or(0.0),
@@ -137,8 +139,8 @@ fn score(model: &Figures, audit: &'static str, m: &Measured, judges: &[&Figures]
     };
     // Where every oracle has a figure and nothing says why this model has none, having none is no way to pass. (The original has another map.)
     let missing = m.value.is_none() && !m.diverged && m.reason.is_none() && theirs.len() == judges.len() && model.kind != ModelKind::Original;
-    score.within = match (gap, sd, m.tolerance) {
-        (Some(gap), Some(_), Some(_)) => Some(gap.abs() <= score.half_band()),
+    score.within = match (score.miss(), sd, m.tolerance) {
+        (Some(miss), Some(_), Some(_)) => Some(miss <= score.half_band()),
         (None, Some(_), Some(_)) if m.diverged || missing => Some(false),
         _ => None,
     };

@@ -5,14 +5,16 @@ use std::path::Path;
 use unlearn::assess::{self, Finished, controls};
 use unlearn::audit::verdict::MIN_ORACLES;
 use unlearn::config::{FORMAT, RunConfig, Settings};
-use unlearn::context::{Context, Pipeline, Reporter};
+use unlearn::context::{Context, Pipeline, Recipe, Reporter};
 use unlearn::data::{ClassId, ClassMap, Dataset, Swap, SwapTask, classes, data_dir};
 use unlearn::error::{Error, Result};
 use unlearn::model::checkpoint;
 use unlearn::output::Output;
-use unlearn::run::Run;
+use unlearn::run::{Run, SAMPLES};
 use unlearn::summary::ModelKind;
-use unlearn::{device, rng};
+use unlearn::{device, method, rng};
+
+use super::plan;
 
 use super::{publish, publish_each, samples};
 use crate::cli::AuditArgs;
@@ -65,8 +67,13 @@ fn again(run: &Run, args: &AuditArgs, json: bool, output: &Output) -> Result<()>
     let swap = Swap { forget: ClassId(config.forget), learn: config.learn.map(ClassId) };
     let task = SwapTask::at_once(&dataset, &before, swap, config.also.clone())?.scarce(config.scarcity(), config.oracle_seed())?;
     let several = !task.also.is_empty();
+    if several && run.scores().is_file() {
+        let what = "one swap of a run of several: their models lie in the run above it";
+        return Err(Error::input(run.dir().display().to_string(), what, "audit that run: it judges every swap again"));
+    }
     let known = if several { run.open_below(swap)?.summary()? } else { run.summary()? }.scores;
     let mut models = Vec::new();
+    let mut cautions = vec![];
     for v in &known.verdict {
         let path = run.model(&v.model);
         if !path.is_file() && v.kind == ModelKind::Control {
@@ -80,10 +87,13 @@ fn again(run: &Run, args: &AuditArgs, json: bool, output: &Output) -> Result<()>
             ));
         }
         let (model, metadata, _) = checkpoint::load(&path, &device)?;
+        if v.kind == ModelKind::Original && config.model_sha256.is_some() {
+            cautions.extend(plan::of_training(&metadata, &config));
+        }
         let cost = known.cost.iter().find(|c| c.model == v.model).cloned();
         models.push(Finished { name: v.model.clone(), kind: v.kind, model, map: metadata.classes()?, cost });
     }
-    finish(run, &config, models, &task, &dataset, json, output)
+    finish(run, &config, (models, cautions), &task, &dataset, json, output)
 }
 
 /// Audits somebody's checkpoints.
@@ -115,7 +125,15 @@ fn from_files(args: &AuditArgs, json: bool, output: &Output) -> Result<()> {
     let swap = also.remove(0);
     let task = SwapTask::at_once(&dataset, &before, swap, also)?;
     let reference = loaded.iter().find(|l| l.1 != ModelKind::Subject).map(|l| l.2.spec().architecture.clone());
+    for (path, _, _, metadata, _) in loaded.iter().filter(|l| l.1 == ModelKind::Oracle) {
+        is_retrained(path, metadata)?;
+    }
+    let trained = loaded.iter().map(|(path, kind, _, metadata, _)| (path.as_path(), *kind, metadata.training.as_ref()));
+    let cautions = trained_otherwise(&trained.collect::<Vec<_>>());
+    cautions.iter().for_each(|c| output.warn(c));
+    let training = first_metadata.training.clone();
     let mut models: Vec<Finished> = Vec::new();
+    let given: Vec<String> = loaded.iter().map(|l| l.0.display().to_string()).collect();
     let mut hashes: Vec<String> = Vec::new();
     let (arch, input) = (first.spec().architecture.clone(), dataset.shape());
     let model_sha256 = first_sha256.clone();
@@ -146,14 +164,15 @@ fn from_files(args: &AuditArgs, json: bool, output: &Output) -> Result<()> {
         }
         // An oracle counted twice would narrow the band, a subject that is an oracle would be judged by itself.
         if let Some(at) = hashes.iter().position(|h| *h == sha256) {
-            let what = format!("the same model as file number {} given", at + 1);
+            let what = format!("the same model as {}", given[at]);
             return Err(Error::input(path.display().to_string(), what, "give every model once"));
         }
         hashes.push(sha256);
-        let name = free_name(path, |name| models.iter().any(|m| m.name == name));
+        let name = free_name(path, |name| name == SAMPLES || models.iter().any(|m| m.name == name));
         models.push(Finished { name, kind, model, map, cost: None });
     }
-    let settings = Settings::default();
+    // The controls are trained as the original was, where it says how.
+    let settings = training.map_or_else(Settings::default, |recipe| Settings::default().trained_by(&recipe));
     let config = RunConfig {
         format: FORMAT,
         version: env!("CARGO_PKG_VERSION").into(),
@@ -164,7 +183,7 @@ fn from_files(args: &AuditArgs, json: bool, output: &Output) -> Result<()> {
         data: dataset.name.clone(),
         data_sha256: dataset.fingerprint(),
         classes: numbers(&task.before),
-        augment: true,
+        augment: settings.augment.unwrap_or(true),
         arch,
         forget: swap.forget.0,
         learn: swap.learn.map(|c| c.0),
@@ -180,7 +199,42 @@ fn from_files(args: &AuditArgs, json: bool, output: &Output) -> Result<()> {
         method: Default::default(),
     };
     let run = Run::create(out, &config, false)?;
-    finish(&run, &config, models, &task, &dataset, json, output)
+    // Nothing half-written: there is no way to go on with an audit that was broken off.
+    finish(&run, &config, (models, cautions), &task, &dataset, json, output).inspect_err(|_| {
+        if let Err(e) = std::fs::remove_dir_all(out) {
+            output.warn(&format!("{}: left behind, {e}", out.display()));
+        }
+    })
+}
+
+/// Refuses as an oracle what says that it was made of another model: it saw what that had seen.
+pub fn is_retrained(path: &Path, metadata: &checkpoint::Metadata) -> Result<()> {
+    let by = metadata.made_by.as_str();
+    let method = method::METHODS.iter().any(|m| m.name == method::base(by)) && by != "retrain";
+    if method || by == assess::UNTRAINED {
+        let what = format!("it was made by {by}, not trained from scratch without the old class");
+        return Err(Error::input(
+            format!("--oracle {}", path.display()),
+            what,
+            "give models of `unlearn oracle` or `unlearn train`, or leave it out",
+        ));
+    }
+    Ok(())
+}
+
+/// Oracles that were not trained as the original was, of those whose files say how: they differ from it by more than what they saw.
+fn trained_otherwise(files: &[(&Path, ModelKind, Option<&Recipe>)]) -> Vec<String> {
+    let Some(recipe) = files.iter().find(|(_, kind, _)| *kind == ModelKind::Original).and_then(|(.., recipe)| *recipe) else { return vec![] };
+    let oracles = files.iter().filter(|(_, kind, _)| *kind == ModelKind::Oracle).filter_map(|(path, _, theirs)| Some((path, (*theirs)?)));
+    let differ = oracles.map(|(path, theirs)| (path, theirs.differences(recipe))).filter(|(_, flags)| !flags.is_empty());
+    let one = |(path, flags): (&&Path, Vec<String>)| {
+        format!(
+            "{} was trained with {}, in brackets the original: it is no reference for it. Train oracles as the original was.",
+            path.display(),
+            flags.join(", ")
+        )
+    };
+    differ.map(one).collect()
 }
 
 /// What to call the model in `path`: its file's name; where that is taken, with the name of its run before it (RUN/models/FILE), else with
@@ -206,7 +260,16 @@ fn undone(after: &ClassMap, swaps: &[Swap]) -> Result<ClassMap> {
     swaps.iter().try_fold(after.clone(), with)
 }
 
-fn finish(run: &Run, config: &RunConfig, mut models: Vec<Finished>, task: &SwapTask, dataset: &Dataset, json: bool, output: &Output) -> Result<()> {
+/// Audits the models and publishes what was found, the cautions above it.
+fn finish(
+    run: &Run,
+    config: &RunConfig,
+    (mut models, mut cautions): (Vec<Finished>, Vec<String>),
+    task: &SwapTask,
+    dataset: &Dataset,
+    json: bool,
+    output: &Output,
+) -> Result<()> {
     let device = device::open(&config.device)?;
     let context = |name: &str| Context {
         model: name.to_string(),
@@ -217,7 +280,7 @@ fn finish(run: &Run, config: &RunConfig, mut models: Vec<Finished>, task: &SwapT
         reporter: Reporter::new(output.clone()),
         cost: Default::default(),
     };
-    let cautions = models.first().map(|any| config.cautions(task, &any.model)).transpose()?.unwrap_or_default();
+    cautions.extend(models.first().map(|any| config.cautions(task, dataset, &any.model)).transpose()?.unwrap_or_default());
     if config.controls && models.iter().filter(|m| m.kind == ModelKind::Oracle).count() >= MIN_ORACLES {
         models.extend(controls::beside(&models, task, context)?);
     }

@@ -20,7 +20,7 @@ use unlearn::config::{RunConfig, Settings};
 use unlearn::data::Swap;
 use unlearn::error::{Error, Result};
 use unlearn::output::Output;
-use unlearn::run::Run;
+use unlearn::run::{Run, SAMPLES};
 use unlearn::summary::Summary;
 use unlearn::{files, report as page};
 
@@ -38,6 +38,15 @@ fn use_threads(threads: Option<usize>) -> Result<()> {
     if n == 0 {
         return Err(Error::input("--threads 0", "no thread would do any work", "use 1 or more"));
     }
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let most = (4 * cores).max(64);
+    if n > most {
+        return Err(Error::input(
+            format!("--threads {n}"),
+            format!("far more than the {cores} cores there are"),
+            format!("use {most} at most; more than cores gain nothing"),
+        ));
+    }
     rayon::ThreadPoolBuilder::new().num_threads(n).build_global().map_err(|e| Error::failed("--threads", e.to_string(), "leave it out"))
 }
 
@@ -53,7 +62,7 @@ fn save(run: &Run, evidence: &Evidence) -> Result<Summary> {
     for model in &evidence.outputs {
         run.write_output(&model.model, model)?;
     }
-    run.write_output("samples", &evidence.samples)?;
+    run.write_output(SAMPLES, &evidence.samples)?;
     run.write_scores(&evidence.scores)?;
     // From the directory alone, as `unlearn report` would.
     let summary = run.summary()?;

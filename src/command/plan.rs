@@ -21,6 +21,8 @@ pub struct Plan {
     pub config: RunConfig,
     pub device: Device,
     pub given: Option<Given>,
+    /// What the user should know of the original that was given and of a run's file that was read.
+    pub cautions: Vec<String>,
 }
 
 impl Plan {
@@ -35,10 +37,72 @@ impl Plan {
         let device = device::open(&device_name)?;
         let dataset = Dataset::load(settings.data.as_deref().unwrap_or("mnist-mini"), &data_dir(settings.data_dir.as_deref()))?;
         let given = model.map(|path| checkpoint::load(path, &device)).transpose()?;
+        if let Some((model, metadata, _)) = &given {
+            agrees(settings, &dataset, model, metadata)?;
+        }
         let task = task(settings, &dataset, given.as_ref().map(|(_, m, _)| m))?;
-        let config = config(settings, device_name, &dataset, &task, given.as_ref().map(|(m, _, sha)| (m, sha.clone())))?;
-        Ok(Self { dataset, task, config, device, given })
+        // Oracles and methods train as the original was trained, if its file says how.
+        let recipe = given.as_ref().and_then(|(_, m, _)| m.training.as_ref());
+        let trained_by = recipe.map(|recipe| settings.clone().trained_by(recipe));
+        let config =
+            config(trained_by.as_ref().unwrap_or(settings), device_name, &dataset, &task, given.as_ref().map(|(m, _, sha)| (m, sha.clone())))?;
+        let mut cautions = of_other_files(settings, &config);
+        cautions.extend(given.as_ref().and_then(|(_, m, _)| of_training(m, &config)));
+        Ok(Self { dataset, task, config, device, given, cautions })
     }
+}
+
+/// Refuses an architecture or a class list that are not the given original's.
+fn agrees(settings: &Settings, dataset: &Dataset, model: &Classifier, metadata: &checkpoint::Metadata) -> Result<()> {
+    let has = &model.spec().architecture;
+    if let Some(arch) = settings.arch.as_ref().filter(|arch| *arch != has) {
+        return Err(Error::input(format!("--arch {arch}"), format!("the model that was given is a {has}"), "leave it out: oracles are as the model"));
+    }
+    if let Some(list) = &settings.classes {
+        let (asked, has) = (classes::parse_classes(list, dataset, settings.oracle_seed())?, metadata.classes()?);
+        let sorted = |map: &ClassMap| map.classes().iter().copied().collect::<std::collections::BTreeSet<_>>();
+        if sorted(&asked) != sorted(&has) {
+            let labels = has.classes().iter().map(|c| c.0.to_string()).collect::<Vec<_>>().join(",");
+            return Err(Error::input(
+                format!("--classes {list}"),
+                format!("the model that was given has {labels}"),
+                "leave it out: they are the model's",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Where model or data are not those of the run whose file was read.
+fn of_other_files(settings: &Settings, config: &RunConfig) -> Vec<String> {
+    let given = settings.given_sha256.as_ref().zip(config.model_sha256.as_ref());
+    let other = |what: &str, then: &str, now: &str| {
+        (then != now).then(|| format!("{what} than the run that the settings come from (SHA-256 {then}, now {now})"))
+    };
+    let model = given.and_then(|(then, now)| other("the original is another one", then, now));
+    let data =
+        settings.data_sha256.as_ref().and_then(|then| other(&format!("`{}` holds other images or labels", config.data), then, &config.data_sha256));
+    model.into_iter().chain(data).collect()
+}
+
+/// Where an original that was given was not trained as `config` has it, or doesn't say how: retrained models are no reference then.
+pub fn of_training(original: &checkpoint::Metadata, config: &RunConfig) -> Option<String> {
+    let here = config.recipe();
+    let Some(recipe) = &original.training else {
+        return Some(format!(
+            "the original's file does not say how it was trained; oracles and methods train with {}. If it was trained otherwise, give these flags as they \
+             were then: models that are retrained in another way are no reference for it.",
+            here.flags().join(" ")
+        ));
+    };
+    let differ = recipe.differences(&here);
+    (!differ.is_empty()).then(|| {
+        format!(
+            "the original was trained with {}: oracles and methods train as the value in brackets says, and are no reference for it. Leave these flags \
+             out and they train as it was.",
+            differ.join(", ")
+        )
+    })
 }
 
 /// The swap that the settings ask for, of the given model's classes or of those that they list.

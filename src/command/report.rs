@@ -1,6 +1,6 @@
 //! `unlearn report` and `unlearn compare`: from run directories alone.
 
-use unlearn::error::Result;
+use unlearn::error::{Error, Result};
 use unlearn::output::Output;
 use unlearn::run::Run;
 use unlearn::{files, report as page};
@@ -12,6 +12,10 @@ pub fn report(args: &ReportArgs, json: bool, output: &Output) -> Result<()> {
     let run = Run::open(&args.run)?;
     let summary = run.summary()?;
     let path = args.out.clone().unwrap_or_else(|| run.report());
+    let is_page = |start: &[u8]| start.to_ascii_lowercase().starts_with(b"<!doctype html");
+    if args.out.is_some() && path.exists() && !std::fs::read(&path).is_ok_and(|bytes| is_page(&bytes[..bytes.len().min(20)])) {
+        return Err(Error::input(format!("--out {}", path.display()), "exists already and is no page; it was not touched", "choose another file"));
+    }
     files::write_bytes(&path, page::html(&summary).as_bytes())?;
     if json {
         return print_json(&summary.scores, output);

@@ -12,7 +12,7 @@ use unlearn::output::Output;
 use unlearn::summary::ModelKind;
 use unlearn::{device, files, report as page, rng};
 
-use super::audit::{free_name, numbers};
+use super::audit::{free_name, is_retrained, numbers};
 use super::print_json;
 use crate::cli::AuditArgs;
 
@@ -22,7 +22,7 @@ pub fn audit(args: &AuditArgs, listed: &Path, json: bool, output: &Output) -> Re
         return Err(Error::input(format!("--out {}", out.display()), "exists already; nothing in it was touched", "name a new directory"));
     }
     let (mut models, mut trained_without) = (Vec::<Finished>::new(), Vec::<Option<Without>>::new());
-    let (mut name_of_data, mut hashes) = (args.data.clone(), Vec::<String>::new());
+    let (mut name_of_data, mut hashes, mut given) = (args.data.clone(), Vec::<String>::new(), Vec::<String>::new());
     for (path, kind) in args.files() {
         let at = path.display().to_string();
         let (model, metadata, sha256) = checkpoint::load(path, &device)?;
@@ -33,9 +33,13 @@ pub fn audit(args: &AuditArgs, listed: &Path, json: bool, output: &Output) -> Re
             return Err(Error::input(at, what, "where samples are forgotten, classes stay: give models of the same classes in the same order"));
         }
         if let Some(number) = hashes.iter().position(|h| *h == sha256) {
-            return Err(Error::input(at, format!("the same model as file number {} given", number + 1), "give every model once"));
+            return Err(Error::input(at, format!("the same model as {}", given[number]), "give every model once"));
+        }
+        if kind == ModelKind::Oracle {
+            is_retrained(path, &metadata)?;
         }
         hashes.push(sha256);
+        given.push(path.display().to_string());
         trained_without.push(metadata.without);
         let name = free_name(path, |name| models.iter().any(|m| m.name == name));
         models.push(Finished { name, kind, model, map, cost: None });

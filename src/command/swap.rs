@@ -11,7 +11,7 @@ use unlearn::error::{Error, Result};
 use unlearn::model::{Classifier, checkpoint};
 use unlearn::output::Output;
 use unlearn::run::Run;
-use unlearn::schedule::{Job, in_full_rounds, trainings};
+use unlearn::schedule::{Job, in_full_rounds, trainings_like};
 use unlearn::store::Store;
 use unlearn::summary::{ModelKind, Summary};
 use unlearn::unit::{Made, Order, Origin, Workshop};
@@ -69,12 +69,17 @@ impl Begun {
         if let (Some(sha256), None) = (&settings.given_sha256, &args.model) {
             let at = args.config.map_or("--config".into(), |c| format!("--config {}", c.display()));
             let what = format!("that run did not train its original, it was given one (SHA-256 {sha256})");
-            return Err(Error::input(at, what, "give it with --model: a copy lies in models/original.safetensors beside that file"));
+            return Err(Error::input(
+                at,
+                what,
+                "give it with --model; of one that a swap was given a copy lies in models/original.safetensors beside that file",
+            ));
         }
         let plan = Plan::of(&settings, args.model.as_deref())?;
         let store = Store::of(settings.store.as_deref(), output)?; // before the run's directory: a refused run leaves none
         let Plan { dataset, task, config, device, .. } = &plan;
-        let cautions = config.cautions(task, &Classifier::zeros(&config.arch, dataset.shape(), task.before.len(), device)?)?;
+        let cautions = config.cautions(task, dataset, &Classifier::zeros(&config.arch, dataset.shape(), task.before.len(), device)?)?;
+        let cautions = [plan.cautions.clone(), cautions].concat();
         let run = Run::create(&args.out, config, args.resume)?;
         Ok(Self { plan, store, run, cautions })
     }
@@ -86,7 +91,7 @@ impl Begun {
 
     /// All of the work: what was found of every swap.
     fn finish(&self, output: &Output) -> Result<Vec<(Swap, Evidence)>> {
-        let Self { plan: Plan { dataset, task, config, device, given }, store, run, cautions } = self;
+        let Self { plan: Plan { dataset, task, config, device, given, cautions: _ }, store, run, cautions } = self;
         cautions.iter().for_each(|c| output.warn(c));
         let reporter = Reporter::with_events(output.clone(), run.events())?;
         let workshop = Workshop { run, store: store.as_ref(), config, dataset, device: device.clone(), reporter };
@@ -160,7 +165,9 @@ fn swapped(workshop: &Workshop<'_>, task: &SwapTask, original: &Made) -> Result<
         };
         workshop.make(order, |ctx| method::apply(name, parameters, original.model.clone(), task, ctx))
     };
-    trainings(workshop.config.methods.iter().map(|name| Box::new(|| one(name)) as Job<'_, Made>).collect(), &workshop.device)
+    let jobs = workshop.config.methods.iter().map(|name| Box::new(|| one(name)) as Job<'_, Made>).collect();
+    let trained = workshop.config.oracles + usize::from(workshop.config.oracles > 0); // the original beside them
+    trainings_like(jobs, trained, &workshop.device)
 }
 
 fn untrained(workshop: &Workshop<'_>, task: &SwapTask) -> Result<Made> {

@@ -5,10 +5,11 @@ use std::path::Path;
 
 use serde_json::json;
 use unlearn::config::Settings;
-use unlearn::context::{Context, Pipeline, Reporter};
+use unlearn::context::{Context, Pipeline, Recipe, Reporter};
 use unlearn::data::{ClassMap, Dataset, Labelled, Samples, Slot, classes, data_dir, listed};
 use unlearn::error::{Error, Result};
 use unlearn::events;
+use unlearn::files;
 use unlearn::model::{
     Classifier,
     checkpoint::{self, Metadata, Without},
@@ -22,6 +23,9 @@ use super::{print_json, resolve, use_threads};
 use crate::cli::TrainArgs;
 
 pub fn train(args: TrainArgs, json: bool, output: &Output) -> Result<()> {
+    if let Some(flag) = args.settings.of_a_swap() {
+        return Err(Error::input(flag, "a training has no use for it", "leave it out, or give it to `unlearn swap`"));
+    }
     let settings = resolve(args.settings, args.config.as_deref())?;
     let share = settings.validation()?;
     use_threads(settings.threads)?;
@@ -31,6 +35,7 @@ pub fn train(args: TrainArgs, json: bool, output: &Output) -> Result<()> {
     if args.out.exists() {
         return Err(Error::input(format!("--out {}", args.out.display()), "exists already; it was not touched", "choose another file"));
     }
+    files::can_be_written(&args.out)?;
     let folder = tempfile::tempdir().map_err(Error::io("the temporary folder"))?;
     let log = folder.path().join("events.jsonl");
     let seed = settings.seed.unwrap_or(0);
@@ -80,6 +85,7 @@ pub fn train(args: TrainArgs, json: bool, output: &Output) -> Result<()> {
         config_hash: config_hash(&trained, &dataset, &settings, gone.as_ref())?,
         parents: vec![],
         version: env!("CARGO_PKG_VERSION").into(),
+        training: Some(Recipe { settings: trained, augment: settings.augment.unwrap_or(true) }),
         without: gone.as_ref().map(Without::these),
     };
     checkpoint::save(&args.out, &model, &metadata)?;

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{FORMAT, Settings};
 use crate::audit::ProbeSamples;
-use crate::context::TrainSettings;
-use crate::data::{ClassId, Scarcity, Swap, SwapTask};
+use crate::context::{Pipeline, Recipe, TrainSettings};
+use crate::data::{ClassId, Dataset, Scarcity, Swap, SwapTask};
 use crate::error::{Error, Result};
 use crate::method;
 use crate::model::Classifier;
@@ -110,6 +110,7 @@ impl From<RunConfig> for Settings {
             oracles: Some(run.oracles),
             method: run.method,
             given_sha256: run.model_sha256,
+            data_sha256: Some(run.data_sha256),
             ..Self::default()
         }
     }
@@ -119,6 +120,11 @@ impl RunConfig {
     /// The seed of the oracles and of what is drawn of the data.
     pub fn oracle_seed(&self) -> u64 {
         self.oracle_seed.unwrap_or(self.seed)
+    }
+
+    /// How networks are trained, as their checkpoints say it.
+    pub fn recipe(&self) -> Recipe {
+        Recipe { settings: self.train.clone(), augment: self.augment }
     }
 
     /// How much less data there is than the data set has.
@@ -163,16 +169,18 @@ impl RunConfig {
         Ok(config)
     }
 
-    /// What the methods were measured to fail at and `task`, on a network like `model`, asks of them: sentences that name method and remedy.
+    /// What the methods were measured to fail at and `task` of `dataset`, on a network like `model`, asks of them: sentences that name method and remedy.
     ///
     /// # Errors
     /// Unknown methods and parameters.
-    pub fn cautions(&self, task: &SwapTask, model: &Classifier) -> Result<Vec<String>> {
+    pub fn cautions(&self, task: &SwapTask, dataset: &Dataset, model: &Classifier) -> Result<Vec<String>> {
+        let augment = !Pipeline::of(dataset, self.augment).augmentation.is_none();
+        let recipe = Recipe { settings: self.train.clone(), augment };
         let mut all = Vec::new();
         for name in &self.methods {
             let entry = method::find(name)?;
             let table = self.method.get(name).cloned().unwrap_or_default();
-            let cautions = (entry.build)(&table)?.cautions(&task.for_method(name, entry.needs), model, &self.train)?;
+            let cautions = (entry.build)(&table)?.cautions(&task.for_method(name, entry.needs), model, &recipe)?;
             all.extend(cautions.into_iter().map(|c| format!("“{name}”: {c}")));
         }
         Ok(all)

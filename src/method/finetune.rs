@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Method, MethodEntry, in_range};
-use crate::context::{Context, Schedule, TrainSettings};
+use crate::context::{Context, TrainSettings};
 use crate::data::{Labelled, Needs, SwapTask};
 use crate::error::Result;
 use crate::model::Classifier;
@@ -15,10 +15,11 @@ use crate::train;
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Finetune {
-    /// Passes over retain ∪ learn. Papers use 10–50 at a fifth to a third of the retraining (CoUn, NeurIPS 2025, table 8); two is about
-    /// that share of the short trainings used here.
+    /// Passes over retain ∪ learn. Papers use 10–50, a fifth to a third of the retraining (CoUn, NeurIPS 2025, table 8); two are that share of
+    /// trainings of six to ten epochs, half of shorter ones, a tenth of longer.
     pub epochs: usize,
-    /// Learning rate as a multiple of the original training's. 1: the rate at which the network learned once is enough to learn again.
+    /// Learning rate as a multiple of the original training's, on its schedule. 1: the rate at which the network learned once is enough to learn
+    /// again.
     pub lr_factor: f64,
 }
 
@@ -47,8 +48,7 @@ impl Method for Finetune {
 
     fn apply(&self, original: Classifier, task: &SwapTask, ctx: &mut Context) -> Result<Classifier> {
         let data = Labelled::new(task.retain_and_learn()?, task.working());
-        let settings =
-            TrainSettings { epochs: self.epochs, lr: ctx.settings.lr * self.lr_factor, schedule: Schedule::Constant, ..ctx.settings.clone() };
+        let settings = TrainSettings { epochs: self.epochs, lr: ctx.settings.lr * self.lr_factor, ..ctx.settings.clone() };
         train::fit(original, &data, &settings, ctx)
     }
 }

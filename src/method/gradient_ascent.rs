@@ -1,6 +1,6 @@
 //! `gradient-ascent`: descend on the learn set while ascending on the forget set, CE(learn) − w·CE(forget).
 //!
-//! Ascent alone (NegGrad: Golatkar et al. 2020, §5; Graves et al. 2021) knows no learn set; the swap adds its cross-entropy, since
+//! Ascent alone (NegGrad: Golatkar et al. 2020, §5; Thudi et al. 2022, §2) knows no learn set; the swap adds its cross-entropy, since
 //! old and new class share a slot. The ascent is unbounded and sees no retained class: that it collapses them is its known flaw.
 //! Running statistics follow the batches, which hold no retained class either.
 
@@ -21,7 +21,8 @@ use crate::train::{self, EpochMeter};
 pub struct GradientAscent {
     /// Passes over forget ∪ learn. Usual: 5–10 (Fan et al. 2024, appendix C.2).
     pub epochs: usize,
-    /// Adam's learning rate. Usual: 1e-5 to 1e-3; the middle.
+    /// Adam's learning rate; published ones are SGD's and say nothing of it. Ours: a tenth of Adam's default, as the ascent is unbounded. (Adam makes
+    /// full steps of the tiny gradients with which an ascent begins, SGD hardly moves then.)
     pub lr: f64,
     /// Weight w of the ascent. 1: the method as published, balanced only by the learn set.
     pub ascent: f64,
@@ -37,7 +38,7 @@ impl Default for GradientAscent {
 pub const ENTRY: MethodEntry = MethodEntry {
     name: "gradient-ascent",
     summary: "descend on the learn set, ascend on the forget set, without the retain set",
-    paper: Some("Golatkar et al., CVPR 2020, arXiv 1911.04933; Graves et al., AAAI 2021, arXiv 2010.10981"),
+    paper: Some("Golatkar et al., CVPR 2020, arXiv 1911.04933; Thudi et al., EuroS&P 2022, arXiv 2109.13398"),
     needs: Needs { retain: false, forget: true, learn: true },
     control: false,
     defaults: super::defaults::<GradientAscent>,

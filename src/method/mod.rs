@@ -16,7 +16,7 @@ use std::fmt::Debug;
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::context::{Context, TrainSettings};
+use crate::context::{Context, Recipe};
 use crate::data::{Needs, SwapTask};
 use crate::error::{Error, Result, did_you_mean};
 use crate::model::Classifier;
@@ -41,7 +41,7 @@ pub trait Method: Debug + Send + Sync {
 
     /// Why this is a swap that the method was measured to fail at, each a sentence with the remedy; said before any work. `task` is locked as
     /// for [`Method::apply`]; of `model` the weights mean nothing.
-    fn cautions(&self, _task: &SwapTask, _model: &Classifier, _settings: &TrainSettings) -> Result<Vec<String>> {
+    fn cautions(&self, _task: &SwapTask, _model: &Classifier, _recipe: &Recipe) -> Result<Vec<String>> {
         Ok(vec![])
     }
 }

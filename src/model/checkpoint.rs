@@ -11,6 +11,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
 use super::{Classifier, arch, layers, tensors::NamedTensor};
+use crate::context::Recipe;
 use crate::data::{ClassId, ClassMap, Samples};
 use crate::error::{Error, Result};
 
@@ -42,6 +43,9 @@ pub struct Metadata {
     pub parents: Vec<String>,
     /// Version of this crate.
     pub version: String,
+    /// How it was trained; of what a method made, how its original was. Absent where it isn't known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub training: Option<Recipe>,
     /// Training samples of its classes that it was trained without; absent where there are none, or it isn't known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub without: Option<Without>,

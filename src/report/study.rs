@@ -129,7 +129,8 @@ fn methods(report: &Report) -> String {
     };
     format!(
         "<section id=\"methods\"><h2>How often matched</h2>\n\
-         <p>Where a negative control is matched, the audits can’t tell hiding from erasing, and the run’s other verdicts are no evidence.</p>\n\
+         <p>Where a negative control is matched, or one that hides the old class fails by neither features nor relearning, the audits can’t tell hiding from \
+         erasing, and the run’s other verdicts are no evidence: those runs are left out where all controls fail.</p>\n\
          <div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"How often matched\"><table class=\"narrow\"><thead><tr><th scope=\"col\">Method</th>\
          <th scope=\"col\">Matched<small>runs, higher is better</small></th><th scope=\"col\">Where all controls fail<small>runs, higher is better</small></th>{heading}\
          <th scope=\"col\">Worst cost in time<small>% of one retraining, lower is better</small></th>\

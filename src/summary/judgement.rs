@@ -42,7 +42,7 @@ pub struct Score {
     pub gap: Option<f64>,
     /// gap / oracle_sd.
     pub z: Option<f64>,
-    /// |gap| ≤ max(tolerance, 2·sd·√(1+1/oracles)); null where that can't be said.
+    /// [`Self::miss`] ≤ max(tolerance, 2·sd·√(1+1/oracles)); null where that can't be said.
     pub within: Option<bool>,
     /// The metric's tolerance, in its unit; null for figures that are shown but not judged.
     pub tolerance: Option<f64>,
@@ -74,11 +74,21 @@ impl Score {
         self.oracle_sd.map_or(0.0, |sd| 2.0 * sd * (1.0 + 1.0 / n).sqrt()).max(self.tolerance.unwrap_or(0.0))
     }
 
-    /// How many half-bands the value is from the oracles' mean, at least 0; infinite where it came out as NaN or infinity, none where the
-    /// figure is not judged.
+    /// By how much it misses the oracles' mean on the side that is worse, in the unit: |gap| where the best is to be close to them, else the gap upwards
+    /// (of a distance) or downwards (of a likeness), at least 0; none without a gap.
+    pub fn miss(&self) -> Option<f64> {
+        self.gap.map(|gap| match self.better {
+            Better::CloserToOracle => gap.abs(),
+            Better::Lower => gap.max(0.0),
+            Better::Higher => (-gap).max(0.0),
+        })
+    }
+
+    /// How many half-bands it misses the oracles' mean by ([`Self::miss`]); infinite where it came out as NaN or infinity, none where the figure is
+    /// not judged.
     pub fn distance(&self) -> Option<f64> {
         self.within?;
-        Some(self.gap.map_or(f64::INFINITY, |gap| if gap == 0.0 { 0.0 } else { gap.abs() / self.half_band().max(f64::MIN_POSITIVE) }))
+        Some(self.miss().map_or(f64::INFINITY, |miss| if miss == 0.0 { 0.0 } else { miss / self.half_band().max(f64::MIN_POSITIVE) }))
     }
 }
 

@@ -61,7 +61,7 @@ fn score(like: &Score, runs: &[(&str, &Scores)]) -> Score {
         within: None,
         ..like.clone()
     };
-    mean.within = judged.then(|| gap.is_some_and(|g| g.abs() <= mean.half_band()));
+    mean.within = judged.then(|| mean.miss().is_some_and(|miss| miss <= mean.half_band()));
     mean
 }
 

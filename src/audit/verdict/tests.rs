@@ -37,6 +37,23 @@ fn the_band_is_the_formula_of_the_format() {
 }
 
 #[test]
+fn what_is_better_is_never_outside() {
+    let mut all = oracles();
+    all.push(model("low", ModelKind::Method, &[0.1, 0.9]));
+    all.push(model("high", ModelKind::Method, &[0.9, 0.9]));
+    let judged = |of: fn(Measured) -> Measured| {
+        let mut all = all.clone();
+        all.iter_mut().for_each(|m| m.figures[0].1 = of(m.figures[0].1.clone()));
+        let (scores, verdicts, _) = judge(&all);
+        [3, 4].map(|i| (scores[2 * i].within, scores[2 * i].distance().map(|d| d > 1.0), verdicts[i].verdict == "matched"))
+    };
+    let (fine, outside) = ((Some(true), Some(false), true), (Some(false), Some(true), false));
+    assert_eq!(judged(|m| m), [outside, outside]);
+    assert_eq!(judged(Measured::lower_is_better), [fine, outside]);
+    assert_eq!(judged(Measured::higher_is_better), [outside, fine]);
+}
+
+#[test]
 fn directions_have_their_names() {
     let mut all = oracles();
     all.push(model("above", ModelKind::Method, &[0.9, 0.9]));
@@ -182,7 +199,10 @@ fn simulated(name: &str, kind: ModelKind, values: &[f64]) -> Figures {
     let figures = families
         .zip(values)
         .enumerate()
-        .map(|(i, (family, v))| ("test", Measured::new(format!("m{i}"), Some(*v), "bands", 1.0).showing_old_class().in_family(family)))
+        .map(|(i, (family, v))| {
+            let m = Measured::new(format!("m{i}"), Some(*v), "bands", 1.0).showing_old_class().in_family(family);
+            ("test", if i % 4 == 1 { m.lower_is_better() } else { m })
+        })
         .collect();
     Figures { model: name.into(), kind, figures }
 }
@@ -213,11 +233,12 @@ fn matched_share(oracles: usize, correlation: f64, trials: u64, change: impl Fn(
 
 #[test]
 fn exactly_retrained_models_are_matched() {
-    // 95 % less two standard errors of 150 trials.
+    // A quarter of the figures is judged on one side. 95 % less three standard errors of 400 trials; of 1500, 94.4 % were the fewest (five oracles,
+    // correlation 0.8), 97.5 % with the correlations that limits are drawn for.
     for oracles in [3, 5, 10] {
         for correlation in [0.0, 0.3, 0.5, 0.8] {
-            let share = matched_share(oracles, correlation, 150, |_, _| ());
-            assert!(share >= 0.914, "{oracles} oracles, correlation {correlation}: {share}");
+            let share = matched_share(oracles, correlation, 400, |_, _| ());
+            assert!(share >= 0.917, "{oracles} oracles, correlation {correlation}: {share}");
         }
     }
 }
