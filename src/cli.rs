@@ -180,6 +180,9 @@ pub struct AuditArgs {
     /// Where downloaded sets lie
     #[arg(long, env = "UNLEARN_DATA")]
     pub data_dir: Option<PathBuf>,
+    /// CPU threads; results do not depend on it [default: all cores]
+    #[arg(long)]
+    pub threads: Option<usize>,
     /// Run directory to write; needed for checkpoints and a class to forget. A run is audited again where it is
     #[arg(long)]
     pub out: Option<PathBuf>,

@@ -36,6 +36,14 @@ pub enum Error {
         /// Name of the method.
         who: String,
     },
+    /// The training of `model` came to values that are no numbers.
+    #[error("training of {model}: it diverged: {what}\n  remedy: use a smaller learning rate")]
+    Diverged {
+        /// Name of the model.
+        model: String,
+        /// What was no number, and when.
+        what: String,
+    },
     /// Ctrl-C.
     #[error(
         "interrupted; what a run directory or the store holds already is kept\n  remedy: the same command again, which goes on with it where it has --resume, and \

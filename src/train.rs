@@ -117,11 +117,7 @@ impl EpochMeter {
     pub fn add(&mut self, model: &str, loss: &Tensor<1>, logits: Tensor<2>, slots: &[Option<Slot>]) -> Result<()> {
         let loss = f64::from(floats(loss.clone())[0]);
         if !loss.is_finite() {
-            return Err(Error::failed(
-                format!("training of {model}"),
-                format!("the loss is {loss} in epoch {}", self.epoch + 1),
-                "the training diverged: use a smaller learning rate",
-            ));
+            return Err(Error::Diverged { model: model.to_string(), what: format!("the loss is {loss} in epoch {}", self.epoch + 1) });
         }
         self.losses.push(loss);
         let classes = logits.dims()[1];

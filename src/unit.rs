@@ -189,6 +189,10 @@ impl Workshop<'_> {
         let started = Instant::now();
         let model = work(&mut ctx)?;
         let wall_s = started.elapsed().as_secs_f64();
+        // A loss is that of the weights before its step: those of the last one were not looked at.
+        if let Some(bad) = model.tensors().into_iter().find(|t| t.values.iter().any(|v| !v.is_finite())) {
+            return Err(Error::Diverged { model: order.name, what: format!("`{}` is not finite after the last step", bad.name) });
+        }
         let metadata = Metadata {
             format: checkpoint::FORMAT,
             architecture: self.config.arch.clone(),

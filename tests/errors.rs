@@ -410,6 +410,7 @@ fn what_would_be_lost_or_has_no_use_is_refused_before_the_work() {
         "made by logit-mask",
         "unlearn oracle",
     ]);
+    bench.unlearn("audit run run --out found").refused(&["run", "a directory among several files", "one run at a time"]);
     assert_eq!(bench.entries(), ["file", "page.html", "run"]);
 }
 
@@ -421,4 +422,25 @@ fn results_that_get_lost_are_no_success() {
     let ran = bench.command("list methods").stdout(full).output().unwrap();
     let err = String::from_utf8_lossy(&ran.stderr);
     assert!(ran.status.code() == Some(1) && err.contains("standard output: not all was written"), "{err}");
+}
+
+#[test]
+fn a_method_that_diverges_is_no_fault_of_the_others() {
+    let bench = Bench::new();
+    let swap = format!(
+        "swap --data blobs --arch mlp --epochs 2 --lr 0.05 --optimiser sgd --weight-decay 0.5 --threads 1 {SWAP} --oracles 0 --controls false --quiet"
+    );
+    // The decay multiplies every weight by 1 − 25 at each step.
+    let wild = "--set finetune.lr_factor=1000 --set finetune.epochs=20";
+    let ran = bench.unlearn(&format!("{swap} --methods finetune,retrain {wild} --out run")).ok();
+    let says = "“finetune” is not among the models here: its training diverged, the loss is";
+    let scores = bench.scores("run");
+    assert!(ran.err.contains(says) && scores.warnings.iter().any(|w| w.starts_with(says)), "{}\n{:?}", ran.err, scores.warnings);
+    let models: Vec<&str> = scores.verdict.iter().map(|v| v.model.as_str()).collect();
+    assert_eq!(models, ["original", "retrain"]);
+    bench.unlearn("audit run --quiet").ok();
+    assert!(bench.scores("run").warnings.iter().any(|w| w.contains("diverged when the run was made")), "{:?}", bench.scores("run").warnings);
+    // Where no other was asked for, that is the end.
+    let ran = bench.unlearn(&format!("{swap} --methods finetune {wild} --out alone")).ended(1);
+    assert!(ran.err.contains("training of finetune: it diverged") && ran.err.contains("smaller learning rate"), "{}", ran.err);
 }

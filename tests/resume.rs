@@ -123,6 +123,7 @@ fn another_configuration_is_refused_by_its_key() {
     assert!(before == tree(&bench.path("run")), "a refusal touches nothing");
     // The run says itself what it was begun with.
     bench.unlearn("swap --config run/config.toml --out run --resume --quiet").ok();
+    bench.unlearn("swap --out run --resume --quiet").ok();
     // … but not which original it was given: that is asked for.
     let given = format!("{} --model run/models/original.safetensors", line("given"));
     bench.unlearn(&given).ok();

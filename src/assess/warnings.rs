@@ -84,9 +84,10 @@ pub fn on_calibration(c: &Calibration) -> Option<String> {
     }
     (failed > allowed || wider > MUCH_WIDER).then(|| {
         format!(
-            "{failed} of {} oracles, held out and judged by the others, are beyond the limits of a retrained model; for them to pass, the limits \
-             were made {wider:.1} times as wide. The oracles differ more than their number can tell: use more of them.",
-            c.trials
+            "{failed} of {} oracles, held out and judged by the others, are beyond the limits of a retrained model; for them to pass, {} made {wider:.1} times \
+             as wide. The oracles differ more than their number can tell: use more of them.",
+            c.trials,
+            c.widened_limits()
         )
     })
 }
@@ -205,6 +206,7 @@ mod tests {
             pair_matched: 20,
             widened_excess: wider,
             widened_farthest: 1.0,
+            widened: vec![],
             draws: 1,
             correlations: vec![],
         }

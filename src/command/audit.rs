@@ -14,12 +14,13 @@ use unlearn::run::{Run, SAMPLES};
 use unlearn::summary::ModelKind;
 use unlearn::{device, method, rng};
 
-use super::plan;
+use super::{plan, use_threads};
 
 use super::{publish, publish_each, samples};
 use crate::cli::AuditArgs;
 
 pub fn audit(args: AuditArgs, json: bool, output: &Output) -> Result<()> {
+    use_threads(args.threads)?;
     if let Some(numbers) = &args.forget_samples {
         return samples::audit(&args, numbers, json, output);
     }
@@ -27,6 +28,9 @@ pub fn audit(args: AuditArgs, json: bool, output: &Output) -> Result<()> {
         && run.is_dir()
     {
         return again(&Run::open(run)?, &args, json, output);
+    }
+    if let Some(run) = args.subjects.iter().find(|path| path.is_dir()) {
+        return Err(Error::input(run.display().to_string(), "a directory among several files", "audit one run at a time, or checkpoints"));
     }
     from_files(&args, json, output)
 }
@@ -92,6 +96,9 @@ fn again(run: &Run, args: &AuditArgs, json: bool, output: &Output) -> Result<()>
         }
         let cost = known.cost.iter().find(|c| c.model == v.model).cloned();
         models.push(Finished { name: v.model.clone(), kind: v.kind, model, map: metadata.classes()?, cost });
+    }
+    for name in config.methods.iter().filter(|n| method::kind_of(n) == ModelKind::Method && models.iter().all(|m| m.name != **n)) {
+        cautions.push(format!("“{name}” is not among the models here: its training diverged when the run was made. Use a smaller learning rate."));
     }
     finish(run, &config, (models, cautions), &task, &dataset, json, output)
 }

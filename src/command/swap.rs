@@ -65,9 +65,13 @@ struct Begun {
 
 impl Begun {
     fn of(args: SwapArgs, output: &Output) -> Result<Self> {
-        let settings = resolve(args.settings, args.config.as_deref())?;
+        // A run that is gone on with says itself what it is, unless a task is named.
+        let own = args.out.join("config.toml");
+        let own = (args.resume && args.settings.forget.is_none() && own.is_file()).then_some(own);
+        let config = args.config.or(own);
+        let settings = resolve(args.settings, config.as_deref())?;
         if let (Some(sha256), None) = (&settings.given_sha256, &args.model) {
-            let at = args.config.map_or("--config".into(), |c| format!("--config {}", c.display()));
+            let at = config.map_or("--config".into(), |c| format!("--config {}", c.display()));
             let what = format!("that run did not train its original, it was given one (SHA-256 {sha256})");
             return Err(Error::input(
                 at,
@@ -103,12 +107,14 @@ impl Begun {
         if given.is_none() {
             warn_of_guessing(&workshop, task, &trained[0].model, output)?;
         }
-        let swapped = swapped(&workshop, task, &trained[0])?;
+        let (swapped, diverged) = swapped(&workshop, task, &trained[0])?;
+        diverged.iter().for_each(|why| output.warn(why));
+        let cautions = [cautions.as_slice(), &diverged].concat();
 
         let untrained = config.controls.then(|| untrained(&workshop, task)).transpose()?;
 
         let models: Vec<Finished> = trained.into_iter().chain(swapped).chain(untrained).map(finished).collect();
-        assess::each(&models, task, dataset, config.probe_samples, cautions, |name| workshop.context(name))
+        assess::each(&models, task, dataset, config.probe_samples, &cautions, |name| workshop.context(name))
     }
 }
 
@@ -151,8 +157,8 @@ fn original(workshop: &Workshop<'_>, task: &SwapTask, given: Option<Given>) -> R
     })
 }
 
-/// The original swapped by every method.
-fn swapped(workshop: &Workshop<'_>, task: &SwapTask, original: &Made) -> Result<Vec<Made>> {
+/// The original swapped by every method, and of those that diverged, which is a finding about them and no fault of the others, why there is no model.
+fn swapped(workshop: &Workshop<'_>, task: &SwapTask, original: &Made) -> Result<(Vec<Made>, Vec<String>)> {
     let one = |name: &str| {
         let parameters = &workshop.config.method[name];
         let order = Order {
@@ -163,11 +169,26 @@ fn swapped(workshop: &Workshop<'_>, task: &SwapTask, original: &Made) -> Result<
             parameters: Some(parameters),
             parents: vec![original.sha256.clone()],
         };
-        workshop.make(order, |ctx| method::apply(name, parameters, original.model.clone(), task, ctx))
+        match workshop.make(order, |ctx| method::apply(name, parameters, original.model.clone(), task, ctx)) {
+            Err(e @ Error::Diverged { .. }) if method::kind_of(name) == ModelKind::Method => Ok(Err(e)),
+            other => other.map(Ok),
+        }
     };
-    let jobs = workshop.config.methods.iter().map(|name| Box::new(|| one(name)) as Job<'_, Made>).collect();
+    let jobs = workshop.config.methods.iter().map(|name| Box::new(|| one(name)) as Job<'_, Result<Made>>).collect();
     let trained = workshop.config.oracles + usize::from(workshop.config.oracles > 0); // the original beside them
-    trainings_like(jobs, trained, &workshop.device)
+    let (made, diverged): (Vec<_>, Vec<_>) = trainings_like(jobs, trained, &workshop.device)?.into_iter().partition(Result::is_ok);
+    let mut diverged: Vec<Error> = diverged.into_iter().filter_map(Result::err).collect();
+    let asked_for = workshop.config.methods.iter().filter(|name| method::kind_of(name) == ModelKind::Method).count();
+    if !diverged.is_empty() && diverged.len() == asked_for {
+        return Err(diverged.remove(0));
+    }
+    let why = diverged.iter().filter_map(|e| match e {
+        Error::Diverged { model, what } => {
+            Some(format!("“{model}” is not among the models here: its training diverged, {what}. Use a smaller learning rate."))
+        }
+        _ => None,
+    });
+    Ok((made.into_iter().flatten().collect(), why.collect()))
 }
 
 fn untrained(workshop: &Workshop<'_>, task: &SwapTask) -> Result<Made> {

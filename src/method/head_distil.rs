@@ -16,7 +16,7 @@ use crate::error::Result;
 use crate::model::{Activations, Classifier, Cut, tensors::floats};
 use crate::optimiser::Optimiser;
 use crate::stats;
-use crate::train;
+use crate::train::{self, EpochMeter};
 
 /// Parameters.
 #[derive(Debug, Serialize, Deserialize)]
@@ -84,16 +84,19 @@ impl Method for HeadDistil {
         let size = ctx.settings.batch;
         let bar = ctx.bar(self.epochs, data.len().div_ceil(size));
         for epoch in 0..self.epochs {
+            let mut meter = EpochMeter::new(epoch);
             for picked in cache.order(ctx.seed, epoch).chunks(size) {
                 ctx.check_interrupt()?;
                 let logits = net.resume(Activations(cache.rows(picked, &device)), last); // [N, K]
                 let wanted = Tensor::from_data(TensorData::new(gather(&targets, slots, picked), [picked.len(), slots]), &device);
-                let loss = train::soft_cross_entropy(logits, wanted, picked.len());
+                let loss = train::soft_cross_entropy(logits.clone(), wanted, picked.len());
+                meter.add(&ctx.model, &loss, logits, &cache.slots(picked))?;
                 let grads = GradientsParams::from_grads(loss.backward(), &net);
                 net = optimiser.step(self.lr, net, grads);
                 bar.batch(epoch);
             }
             ctx.cost.trained_part(data.len(), share);
+            ctx.show_epoch(&bar, &meter.row())?;
         }
         Ok(net.finished())
     }

@@ -292,6 +292,7 @@ fn calibration() -> Calibration {
         pair_matched: 0,
         widened_excess: 1.2,
         widened_farthest: 1.0,
+        widened: vec![Family::Output],
         draws: 1000,
         correlations: vec![0.0, 0.25, 0.5],
     }

@@ -366,7 +366,7 @@ fn every_model_has_its_families_with_the_worst_figure() {
     assert_eq!(table.matches("<tr><th scope=\"row\">").count(), 9);
     assert!(table.contains("<th scope=\"col\">utility") && table.contains("<th scope=\"col\">relearning") && !table.contains("membership"));
     assert!(table.contains("beyond its limits, above the oracles") && table.contains("beyond its limits, below the oracles"));
-    assert!(page.contains("Held out, 3 of 3 oracles are matched, 2 of them without any widening; limits were made 1.20 times as wide"));
+    assert!(page.contains("Held out, 3 of 3 oracles are matched, 2 of them without any widening; the limits of output were made 1.20 times as wide"));
     assert!(markdown(&fixture::swap()).contains("Held out, 3 of 3 oracles"));
 }
 

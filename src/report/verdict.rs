@@ -160,7 +160,8 @@ pub fn breakable(label: &str) -> String {
 pub fn calibration(c: &Calibration) -> String {
     let percent = |share: f64| figure(Some(share), "fraction").replace(".0 %", " %");
     let wider = c.widened_excess.max(c.widened_farthest);
-    let widened = if wider > 1.0 { format!("; limits were made {} times as wide for them to pass", significant(wider)) } else { String::new() };
+    let widened =
+        if wider > 1.0 { format!("; {} made {} times as wide for them to pass", c.widened_limits(), significant(wider)) } else { String::new() };
     let pairs = match c.pair_trials {
         0 => String::new(),
         n => format!(" With one oracle fewer to judge by, {} of {n} are.", c.pair_matched),

@@ -144,14 +144,27 @@ pub struct Calibration {
     pub pair_trials: usize,
     /// Of these, matched by the limits in force.
     pub pair_matched: usize,
-    /// What the limits on `excess` were multiplied by, at least 1, so that held-out oracles pass.
+    /// What the limits on `excess` were multiplied by at most, at least 1, so that held-out oracles pass.
     pub widened_excess: f64,
-    /// What the limits on `farthest` were multiplied by.
+    /// What the limits on `farthest` were multiplied by at most.
     pub widened_farthest: f64,
+    /// The families whose limits were; absent in files of earlier versions, which widened all of them alike.
+    #[serde(default)]
+    pub widened: Vec<Family>,
     /// Models drawn to set the limits.
     pub draws: usize,
     /// Correlations between a drawn model's figures; the limits are the largest over them.
     pub correlations: Vec<f64>,
+}
+
+impl Calibration {
+    /// `the limits of output were`: those that were widened, in words.
+    pub fn widened_limits(&self) -> String {
+        match self.widened.iter().map(|f| f.name()).collect::<Vec<_>>().join(" and ") {
+            all if all.is_empty() => "the limits were".into(),
+            some => format!("the limits of {some} were"),
+        }
+    }
 }
 
 /// A model whose verdict is known before it is judged, and whether it got that one.
