@@ -25,6 +25,13 @@ for run in "$out"/mnist-seed-8/pair-*; do
         --store "$out/mnist-seed-8/store" --out "$out/mnist-seed-8-epochs/$(basename "$run")" --resume --quiet
 done
 $unlearn study --data emnist-derived47 --pairs 3 --seed 9 --seeds 5 --oracles 5 --out "$out/emnist-seed-9" --resume --quiet
+# Beside it fine-tuning, for two epochs and for one, about what regrow costs.
+$unlearn study --data emnist-derived47 --pairs 3 --seed 10 --oracles 5 --methods regrow,finetune --store "$out/emnist-seed-10/store" \
+    --out "$out/emnist-seed-10" --resume --quiet
+for run in "$out"/emnist-seed-10/pair-*; do
+    $unlearn swap --config "$run/config.toml" --methods finetune@1 --controls false --set finetune@1.epochs=1 --store "$out/emnist-seed-10/store" \
+        --out "$out/emnist-seed-10-one/$(basename "$run")" --resume --quiet
+done
 $unlearn study --data emnist-derived47 --pairs 4 --seed 7 --out "$out/emnist-seed-7" --resume --quiet
 $unlearn study --data mnist --pairs 5 --seed 7 --oracles 5 --out "$out/mnist-seed-7" --resume --quiet
 if [ -d "$data/cifar10" ]; then # an hour and more
