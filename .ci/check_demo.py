@@ -21,7 +21,10 @@ for r in rows:
     if r["within"] is None:
         continue
     band = max(r["tolerance"], 2 * r["oracle_sd"] * math.sqrt(1 + 1 / r["oracles"]))
-    assert r["within"] == (abs(r["value"] - r["oracle_mean"]) <= band), r
+    gap = r["value"] - r["oracle_mean"]
+    # A distance to the oracles can't be too small, a likeness not too large.
+    miss = {"closer-to-oracle": abs(gap), "lower": gap, "higher": -gap}[r["better"]]
+    assert r["within"] == (miss <= band), r
     assert math.isclose(r["gap"], r["value"] - r["oracle_mean"], abs_tol=1e-12), r
 
 # The controls that only hide must fail; a retrained model must be close to the oracles.
