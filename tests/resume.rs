@@ -139,7 +139,7 @@ fn another_configuration_is_refused_by_its_key() {
     let data = config.lines().find(|l| l.starts_with("data-sha256")).unwrap();
     bench.write("elsewhere.toml", config.replace(data, &format!("data-sha256 = \"{}\"", "0".repeat(64))));
     let elsewhere = bench.unlearn("swap --config elsewhere.toml --oracles 0 --out elsewhere --quiet").ok();
-    assert!(elsewhere.err.contains("`blobs` holds other images or labels than the run"), "{}", elsewhere.err);
+    assert!(elsewhere.err.contains("`blobs` holds other images or labels than in the run"), "{}", elsewhere.err);
     assert!(bench.scores("elsewhere").warnings.iter().any(|w| w.contains("holds other images")));
     bench.unlearn("swap --config elsewhere.toml --data blobs --oracles 0 --out named --quiet").ok();
     assert!(bench.scores("named").warnings.iter().all(|w| !w.contains("holds other images")), "data that is named is meant");

@@ -22,7 +22,8 @@ use crate::cli::OracleArgs;
 pub fn oracle(args: OracleArgs, json: bool, output: &Output) -> Result<()> {
     let flags = Settings { oracles: args.count.or(args.settings.oracles), ..args.settings };
     let settings = resolve(flags, args.config.as_deref())?;
-    let Plan { dataset, task, config, device, .. } = Plan::of(&settings, args.model.as_deref())?;
+    let Plan { dataset, task, config, device, cautions, .. } = Plan::of(&settings, args.model.as_deref())?;
+    cautions.iter().for_each(|c| output.warn(c));
     if config.oracles == 0 {
         return Err(Error::input("--count 0", "nothing would be trained", format!("use {MIN_ORACLES} or more")));
     }

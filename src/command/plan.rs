@@ -77,7 +77,7 @@ fn agrees(settings: &Settings, dataset: &Dataset, model: &Classifier, metadata: 
 fn of_other_files(settings: &Settings, config: &RunConfig) -> Vec<String> {
     let given = settings.given_sha256.as_ref().zip(config.model_sha256.as_ref());
     let other = |what: &str, then: &str, now: &str| {
-        (then != now).then(|| format!("{what} than the run that the settings come from (SHA-256 {then}, now {now})"))
+        (then != now).then(|| format!("{what} than in the run that the settings come from (SHA-256 {then}, now {now})"))
     };
     let model = given.and_then(|(then, now)| other("the original is another one", then, now));
     let data =

@@ -2,9 +2,9 @@
 //!
 //! The limits of [`super::limits`] stand on a model, figures that are normal; the oracles at hand tell whether it fits. Each is judged by the
 //! others with limits for one oracle fewer. Where more than 1 − [`CONFIDENCE`] of these trials fail, the limits of every family in which they do
-//! are multiplied by the least number with which they pass; the others, in which the model fits, stay as sharp as they are. With fewer than twenty oracles that means that every one of them passes: n trials can't show a rate
-//! finer than 1/n, so n oracles alone could never bring a rule to 95 %; the model does that, the trials only guard against its being
-//! too narrow. How many passed before the widening is kept, for there it can be seen whether the model fits. Leave-two-out trials, with
+//! are multiplied by the least number with which they pass; the others, in which the model fits, stay as sharp as they are.
+//! With fewer than twenty oracles that means that every one of them passes: n trials can't show a rate finer than 1/n,
+//! so n oracles alone could never bring a rule to 95 %; the model does that, the trials only guard against its being too narrow. How many passed before the widening is kept, for there it can be seen whether the model fits. Leave-two-out trials, with
 //! limits for two oracles fewer, are counted, not used: they tell how the rule in force does with less.
 
 use std::collections::BTreeMap;
