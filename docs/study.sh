@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Every figure of docs/study.md: docs/study.sh DATA_DIR OUT
-# DATA_DIR holds mnist/, emnist/ (emnist-derived47) and, if CIFAR-10 is wanted, cifar10/; OUT gets the run directories. About an hour on two cores.
+# DATA_DIR holds mnist/, emnist/ (emnist-derived47) and, if they are wanted, fashion-mnist/ and cifar10/; OUT gets the run directories. Some hours
+# on two cores.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 data=$1 out=$2
@@ -131,6 +132,15 @@ for run in "$out"/grown/held-out/pair-*; do
         --set regrow@20.budget=0.2 --set regrow@30.budget=0.3 --store "$out/grown/store" --out "$out/grown/held-out-budgets/$(basename "$run")" \
         --resume --quiet
 done
+
+# … and on a data set that nothing was chosen on.
+if [ -d "$data/fashion-mnist" ]; then
+    $unlearn study --data fashion-mnist --pairs 3 --seed 1 --oracles 5 --store "$out/fashion/store" --out "$out/fashion/study" --resume --quiet
+    for run in "$out"/fashion/study/pair-*; do
+        $unlearn swap --config "$run/config.toml" --methods regrow,regrow@20,regrow@30,retrain --set regrow@20.budget=0.2 \
+            --set regrow@30.budget=0.3 --store "$out/fashion/store" --out "$out/fashion/budgets/$(basename "$run")" --resume --quiet
+    done
+fi
 
 # 3. What a larger budget buys on a thousand training images a digit, from MNIST's training images alone.
 [ -d "$out/dev-small" ] || python3 docs/dev_split.py "$data" "$out/dev-small" mnist 1000 250
