@@ -1,6 +1,6 @@
 """Splits a data set's training images into training and test files, so that settings can be chosen by whole runs without its test images.
 
-    python3 docs/dev_split.py DATA_DIR NEW_DATA_DIR [emnist-derived47 | mnist | cifar10 [TRAIN TEST]]
+    python3 docs/dev_split.py DATA_DIR NEW_DATA_DIR [emnist-derived47 | mnist | fashion-mnist | cifar10 [TRAIN TEST]]
 
 One sixth of every class's training images, drawn with seed 7, become the new set's test images. With TRAIN and TEST a class keeps the first so
 many of each part. Needs NumPy.
@@ -52,9 +52,9 @@ def idx(folder, names, source, target):
     return source, target
 
 
-def mnist(source, target):
+def plain(folder):
     files = {part: [f"{start}-images-idx3-ubyte.gz", f"{start}-labels-idx1-ubyte.gz"] for part, start in (("train", "train"), ("test", "t10k"))}
-    idx("mnist", files, source, target)
+    return lambda source, target: idx(folder, files, source, target)
 
 
 def emnist_derived47(source, target):
@@ -78,4 +78,5 @@ if len(sys.argv) not in (3, 4, 6):
     sys.exit(__doc__)
 source, target = (pathlib.Path(a) for a in sys.argv[1:3])
 most = dict(zip(("train", "test"), map(int, sys.argv[4:6]))) or {"train": None, "test": None}
-{"emnist-derived47": emnist_derived47, "mnist": mnist, "cifar10": cifar10}[(sys.argv[3:] or ["emnist-derived47"])[0]](source, target)
+sets = {"emnist-derived47": emnist_derived47, "mnist": plain("mnist"), "fashion-mnist": plain("fashion-mnist"), "cifar10": cifar10}
+sets[(sys.argv[3:] or ["emnist-derived47"])[0]](source, target)

@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
+use crate::assess::UNTRAINED;
 use crate::config::RunConfig;
 use crate::context::{Context, Pipeline, Reporter};
 use crate::data::{ClassId, ClassMap, Dataset, Swap};
@@ -205,7 +206,7 @@ impl Workshop<'_> {
             config_hash: hash.clone(),
             parents: order.parents.clone(),
             version: env!("CARGO_PKG_VERSION").to_string(),
-            training: Some(self.config.recipe()),
+            training: (order.made_by != UNTRAINED).then(|| self.config.recipe()),
             without: None,
         };
         let sha256 = checkpoint::save(&path, &model, &metadata)?;

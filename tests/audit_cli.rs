@@ -221,6 +221,22 @@ fn files_of_one_name_are_told_apart() {
     assert_eq!(names, ["finetune", "finetune-2"]);
     let of = |name: &str| scores.scores.iter().filter(|s| s.model == name).map(|s| s.value).collect::<Vec<_>>();
     assert_ne!(of("finetune"), of("finetune-2"));
+
+    // `outputs/samples.json` is what every model is shown beside.
+    std::fs::rename(bench.path("other/finetune.safetensors"), bench.path("other/samples.safetensors")).unwrap();
+    bench.unlearn(&format!("audit other/samples.safetensors {SWAP} --out reserved")).ok();
+    assert_eq!(bench.scores("reserved").verdict[0].model, "samples-2");
+    bench.unlearn("report reserved --quiet").ok();
+}
+
+#[cfg(unix)]
+#[test]
+fn an_audit_that_is_broken_off_leaves_nothing() {
+    let bench = bench();
+    let line = format!("audit {SUBJECTS} --original run/models/original.safetensors {ORACLES} {SWAP} --out audited");
+    let ran = bench.interrupted(&line, || bench.path("audited/config.toml").is_file());
+    assert!(ran.out.is_empty() && !bench.path("audited").exists(), "{}", ran.err);
+    bench.unlearn(&line).ok();
 }
 
 #[test]
@@ -266,6 +282,11 @@ fn written(bench: &Bench, name: &str, model: &Classifier, classes: &[u16]) {
 
 /// The same of a model that says which samples it was trained without.
 fn written_without(bench: &Bench, name: &str, model: &Classifier, classes: &[u16], gone: Option<&[usize]>) {
+    written_by("train", bench, name, model, classes, gone);
+}
+
+/// The same, and what it was made by.
+fn written_by(made_by: &str, bench: &Bench, name: &str, model: &Classifier, classes: &[u16], gone: Option<&[usize]>) {
     let metadata = Metadata {
         format: checkpoint::FORMAT,
         architecture: model.spec().architecture.clone(),
@@ -273,7 +294,7 @@ fn written_without(bench: &Bench, name: &str, model: &Classifier, classes: &[u16
         dataset: "blobs".into(),
         class_map: classes.to_vec(),
         class_names: classes.iter().map(|c| common::blobs().class_name(ClassId(*c)).to_string()).collect(),
-        made_by: "train".into(),
+        made_by: made_by.into(),
         seed: 0,
         config_hash: name.into(),
         parents: vec![],
@@ -372,6 +393,8 @@ fn oracles_of_other_samples_are_refused() {
     bench.write("list.txt", format!("{a}\n{b}\n"));
     let audit = |rest: &str| bench.unlearn(&format!("audit original.safetensors {rest} --forget-samples list.txt --json --quiet"));
     audit("--oracle others.safetensors").refused(&["others", "without 2 samples that are not the 2 of list.txt", "train --without LIST"]);
+    written_by("finetune@b", &bench, "tuned", &net("tuned", 5), &[0, 1], Some(&[a, b]));
+    audit("--oracle tuned.safetensors").refused(&["--oracle tuned.safetensors", "made by finetune@b, not trained from scratch", "unlearn oracle"]);
     audit("--original these.safetensors").refused(&["these", "without the samples of list.txt", "--oracle"]);
     let warned = |rest: &str| -> bool {
         let found: SampleScores = serde_json::from_value(audit(rest).ok().json()).unwrap();

@@ -43,7 +43,7 @@ pub struct Metadata {
     pub parents: Vec<String>,
     /// Version of this crate.
     pub version: String,
-    /// How it was trained; of what a method or a control made, how its original was. Absent where it isn't known.
+    /// How it was trained; of what a method or a control made, how its original was. Absent where it isn't known, or nothing was trained.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub training: Option<Recipe>,
     /// Training samples of its classes that it was trained without; absent where there are none, or it isn't known.
