@@ -32,6 +32,8 @@ $unlearn study --data emnist-derived47 --pairs 3 --seed 10 --oracles 5 --methods
 for run in "$out"/emnist-seed-10/pair-*; do
     $unlearn swap --config "$run/config.toml" --methods finetune@1 --controls false --set finetune@1.epochs=1 --store "$out/emnist-seed-10/store" \
         --out "$out/emnist-seed-10-one/$(basename "$run")" --resume --quiet
+    $unlearn swap --config "$run/config.toml" --methods regrow@20,regrow@30 --set regrow@20.budget=0.2 --set regrow@30.budget=0.3 \
+        --store "$out/emnist-seed-10/store" --out "$out/emnist-seed-10-budgets/$(basename "$run")" --resume --quiet
 done
 $unlearn study --data emnist-derived47 --pairs 4 --seed 7 --out "$out/emnist-seed-7" --resume --quiet
 $unlearn study --data mnist --pairs 5 --seed 7 --oracles 5 --out "$out/mnist-seed-7" --resume --quiet
