@@ -1,6 +1,7 @@
 //! Instruction sets: detection at run time, and dispatch of a kernel to the one in use.
 
 use std::any::TypeId;
+use std::mem::MaybeUninit;
 use std::sync::OnceLock;
 
 use pulp::{Scalar256b, Simd, WithSimd};
@@ -195,4 +196,38 @@ pub unsafe fn load_some<S: Simd>(from: *const f32, left: usize, simd: S) -> S::f
 pub unsafe fn store<V: Copy>(to: *mut f32, value: V) {
     // SAFETY: the caller's.
     unsafe { to.cast::<V>().write_unaligned(value) }
+}
+
+/// The first `left` floats of a vector, or all of them, to unaligned memory.
+///
+/// # Safety
+/// `left` floats, or as many as a vector has lanes, must be writable at `to`.
+#[inline(always)]
+pub unsafe fn store_some<S: Simd>(to: *mut f32, left: usize, value: S::f32s, simd: S) {
+    if left >= S::F32_LANES {
+        // SAFETY: the caller's.
+        return unsafe { store(to, value) };
+    }
+    if S::F32_LANES == MAX_LANES {
+        // SAFETY: the caller's.
+        return simd.partial_store_f32s(unsafe { std::slice::from_raw_parts_mut(to, left) }, value);
+    }
+    // AVX2's masked store is a call in pulp and slow on AMD's cores: fours, twos and ones by way of memory take a third of the time.
+    let mut floats = [MaybeUninit::<f32>::uninit(); MAX_LANES];
+    // SAFETY: a vector has at most that many floats; what is copied lies below `left` on both sides.
+    unsafe {
+        store(floats.as_mut_ptr().cast(), value);
+        let mut done = 0;
+        if left & 4 != 0 {
+            to.cast::<[f32; 4]>().write_unaligned(floats.as_ptr().cast::<[f32; 4]>().read());
+            done = 4;
+        }
+        if left & 2 != 0 {
+            to.add(done).cast::<[f32; 2]>().write_unaligned(floats.as_ptr().add(done).cast::<[f32; 2]>().read());
+            done += 2;
+        }
+        if left & 1 != 0 {
+            to.add(done).write(floats[done].assume_init());
+        }
+    }
 }

@@ -4,8 +4,9 @@ use std::mem::MaybeUninit;
 
 use super::geometry::Sizes;
 use super::group;
-use super::product::{Finish, Pixels, Product};
-use super::runs::{Runs, backward_pixels, forward_pixels};
+use super::pixels::{List, Pixels};
+use super::product::{Finish, Product};
+use super::runs::{Runs, backward_pixels, even_pixels, forward_pixels};
 use super::weight_gradient::WeightGradient;
 use super::winograd::{self, Gradient, Scratch, TILE, Winograd};
 use crate::kernels::padded::Padded;
@@ -33,15 +34,11 @@ impl Algorithm {
 
 /// What a group of images is multiplied with, and their pixels.
 #[derive(Debug)]
-pub struct Pass {
-    kernels: Kernels,
-    pixels: Pixels,
-}
-
-#[derive(Debug)]
-enum Kernels {
-    Direct(Product),
-    Tiles(Winograd),
+pub enum Pass {
+    /// Directly.
+    Direct(Product, Pixels),
+    /// By tiles, of which the list has the upper left pixels.
+    Tiles(Winograd, List),
 }
 
 impl Pass {
@@ -49,21 +46,20 @@ impl Pass {
     pub fn forward(algorithm: Algorithm, isa: Isa, sizes: &Sizes, padded: &Padded, weights: &[f32], bias: &[f32]) -> Self {
         let images = group::images(sizes);
         if algorithm == Algorithm::Tiles {
-            let kernels = Kernels::Tiles(Winograd::forward(isa, sizes, padded, weights, Some(bias)));
-            return Self { kernels, pixels: forward_pixels(sizes, padded, images, TILE) };
+            return Self::Tiles(Winograd::forward(isa, sizes, padded, weights, Some(bias)), forward_pixels(sizes, padded, images, TILE));
         }
         let runs = Runs::forward(sizes, padded);
         let place = |channel, run, t| runs.weight(sizes, channel, run, t);
         let product = Product::new(isa, (runs.offsets.clone(), runs.len), sizes.channels(), weights, Some(bias), place).alone(sizes.n == 1);
-        Self { kernels: Kernels::Direct(product), pixels: forward_pixels(sizes, padded, images, 1) }
+        let pixels = even_pixels(sizes, padded).unwrap_or_else(|| Pixels::Listed(forward_pixels(sizes, padded, images, 1)));
+        Self::Direct(product, pixels)
     }
 
     /// The data gradient over output gradients padded as `output` says: one pass for each phase of the stride.
     pub fn backward(algorithm: Algorithm, isa: Isa, sizes: &Sizes, output: &Padded, weights: &[f32]) -> Vec<Self> {
         let images = group::images(sizes);
         if algorithm == Algorithm::Tiles {
-            let kernels = Kernels::Tiles(Winograd::backward(isa, sizes, output, weights));
-            return vec![Self { kernels, pixels: backward_pixels(sizes, output, [0, 0], images, TILE) }];
+            return vec![Self::Tiles(Winograd::backward(isa, sizes, output, weights), backward_pixels(sizes, output, [0, 0], images, TILE))];
         }
         let stride = sizes.geometry.stride;
         let phases = (0..stride).flat_map(|y| (0..stride).map(move |x| [y, x]));
@@ -71,7 +67,7 @@ impl Pass {
             let runs = Runs::backward(sizes, output, phase);
             let place = |channel, run, t| runs.transposed_weight(sizes, channel, run, t);
             let product = Product::new(isa, (runs.offsets.clone(), runs.len), sizes.channels_back(), weights, None, place).alone(sizes.n == 1);
-            Self { kernels: Kernels::Direct(product), pixels: backward_pixels(sizes, output, phase, images, 1) }
+            Self::Direct(product, Pixels::Listed(backward_pixels(sizes, output, phase, images, 1)))
         };
         phases.map(pass).collect()
     }
@@ -81,9 +77,9 @@ impl Pass {
     /// # Panics
     /// Pixels outside of `x` or `out`; another instruction set than the pass was made for.
     pub fn apply(&self, isa: Isa, x: &[f32], images: usize, finish: Finish, out: &mut [MaybeUninit<f32>], scratch: &mut Scratch) {
-        match &self.kernels {
-            Kernels::Direct(product) => product.apply(isa, x, (&self.pixels, images), finish, out),
-            Kernels::Tiles(tiles) => tiles.apply(isa, x, (&self.pixels, images), finish, out, scratch),
+        match self {
+            Self::Direct(product, pixels) => product.apply(isa, x, (pixels, images), finish, out),
+            Self::Tiles(tiles, list) => tiles.apply(isa, x, (list, images), finish, out, scratch),
         }
     }
 
@@ -92,9 +88,9 @@ impl Pass {
     /// # Panics
     /// As [`Pass::apply`].
     pub fn accumulate(&self, isa: Isa, x: &[f32], images: usize, out: &mut [f32], scratch: &mut Scratch) {
-        match &self.kernels {
-            Kernels::Direct(product) => product.accumulate(isa, x, (&self.pixels, images), out),
-            Kernels::Tiles(tiles) => tiles.accumulate(isa, x, (&self.pixels, images), out, scratch),
+        match self {
+            Self::Direct(product, pixels) => product.accumulate(isa, x, (pixels, images), out),
+            Self::Tiles(tiles, list) => tiles.accumulate(isa, x, (list, images), out, scratch),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `geometry` | sizes, zeros around an image |
 //! | `runs` | which contiguous floats an output pixel is made of |
+//! | `pixels` | where the pixels of a pass lie |
 //! | `blocks` | output channels in registers, order of packed weights |
 //! | `product` | the implicit matrix product that forward pass and data gradient are |
 //! | `weight_gradient` | the weight gradient |
@@ -22,6 +23,7 @@ mod forward;
 mod geometry;
 mod group;
 mod normalised;
+mod pixels;
 mod pointwise;
 mod product;
 mod runs;

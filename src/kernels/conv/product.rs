@@ -10,52 +10,9 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::blocks::{Block, Channels, blocks, split};
+use super::pixels::{Pixel, Pixels, Places, Row};
 use crate::kernels::fits;
-use crate::kernels::simd::{Isa, MAX_LANES, load, load_some, mul_add, relu as relu_of, store};
-
-/// Where an output pixel's input and output lie, in floats from the image group's beginning.
-#[derive(Debug, Clone, Copy)]
-pub struct Pixel {
-    /// First input float of the pixel's first run.
-    pub input: usize,
-    /// First channel of the output pixel.
-    pub output: usize,
-}
-
-/// The pixels of a group of images, each image's the same and a fixed distance after the last's.
-#[derive(Debug)]
-pub struct Pixels {
-    all: Vec<Pixel>,
-    per_image: usize,
-    /// Floats from one image to the next: input, output.
-    step: [usize; 2],
-    /// The last input and output of the first image.
-    reach: [usize; 2],
-}
-
-impl Pixels {
-    /// Of `images` images whose inputs and outputs are `step` floats apart, given the first one's.
-    pub fn new(first: Vec<Pixel>, images: usize, step: [usize; 2]) -> Self {
-        let reach = first.iter().fold([0, 0], |[input, output], p| [p.input.max(input), p.output.max(output)]);
-        let per_image = first.len();
-        let mut all = first;
-        // In one allocation, by a loop of known length: for a small image this is most of what a convolution does.
-        all.reserve_exact(per_image * images.saturating_sub(1));
-        for image in 1..images {
-            for i in 0..per_image {
-                let p = all[i];
-                all.push(Pixel { input: p.input + image * step[0], output: p.output + image * step[1] });
-            }
-        }
-        Self { all, per_image, step, reach }
-    }
-
-    /// Those of the first `images` images, and the last input and output among them.
-    pub fn of(&self, images: usize) -> (&[Pixel], [usize; 2]) {
-        let later = images.saturating_sub(1);
-        (&self.all[..images * self.per_image], [self.reach[0] + later * self.step[0], self.reach[1] + later * self.step[1]])
-    }
-}
+use crate::kernels::simd::{Isa, MAX_LANES, load, load_some, mul_add, relu as relu_of, store, store_some};
 
 /// The right-hand side of the product: packed weights of every block.
 #[derive(Debug)]
@@ -130,7 +87,7 @@ impl Product {
     /// # Panics
     /// A pixel whose runs or channels lie outside of `x`, `out` or what is added; a product packed for another instruction set.
     pub fn apply(&self, isa: Isa, x: &[f32], pixels: (&Pixels, usize), finish: Finish, out: &mut [MaybeUninit<f32>]) {
-        let pixels = self.checked(isa, x.len(), pixels, out.len());
+        self.check(isa, x.len(), pixels, out.len());
         assert!(finish.add.is_none_or(|add| add.len() == out.len()), "what is added has the output's length");
         self.run(isa, x, pixels, finish.relu, Shared { add: finish.add.map(<[f32]>::as_ptr), out: out.as_mut_ptr().cast() });
     }
@@ -140,13 +97,20 @@ impl Product {
     /// # Panics
     /// As [`Product::apply`].
     pub fn accumulate(&self, isa: Isa, x: &[f32], pixels: (&Pixels, usize), out: &mut [f32]) {
-        let pixels = self.checked(isa, x.len(), pixels, out.len());
+        self.check(isa, x.len(), pixels, out.len());
         let out = out.as_mut_ptr();
         self.run(isa, x, pixels, false, Shared { add: Some(out.cast_const()), out });
     }
 
+    fn run(&self, isa: Isa, x: &[f32], (pixels, images): (&Pixels, usize), relu: bool, shared: Shared) {
+        match pixels {
+            Pixels::Listed(list) => self.run_over(isa, x, list.of(images).0, relu, shared),
+            Pixels::Even { per_image, step } => self.run_over(isa, x, Row::new(images * per_image, *step), relu, shared),
+        }
+    }
+
     /// Every pixel by every block; by several threads where the image is alone. A sum is one thread's, so that makes no difference to it.
-    fn run(&self, isa: Isa, x: &[f32], pixels: &[Pixel], relu: bool, shared: Shared) {
+    fn run_over<P: Places>(&self, isa: Isa, x: &[f32], pixels: P, relu: bool, shared: Shared) {
         let tasks = if self.alone && pixels.len() * self.packed.len() >= SHARED_OUT { rayon::current_num_threads() } else { 1 };
         let apply = |pixels, blocks| isa.dispatch(Apply { product: self, x, pixels, blocks, relu, shared });
         if tasks == 1 {
@@ -154,16 +118,19 @@ impl Product {
         } else if self.blocks.len() >= tasks {
             self.blocks.par_chunks(self.blocks.len().div_ceil(tasks)).for_each(|blocks| apply(pixels, blocks));
         } else {
-            pixels.par_chunks(pixels.len().div_ceil(tasks).next_multiple_of(STRIP / 2)).for_each(|pixels| apply(pixels, &self.blocks));
+            let each = pixels.len().div_ceil(tasks).next_multiple_of(STRIP / 2);
+            pixels.chunks(each).collect::<Vec<_>>().into_par_iter().for_each(|pixels| apply(pixels, &self.blocks));
         }
     }
 
-    /// The pixels of the first `images` images, whose runs and channels lie inside of inputs and outputs of these lengths.
-    fn checked<'p>(&self, isa: Isa, inputs: usize, (pixels, images): (&'p Pixels, usize), outputs: usize) -> &'p [Pixel] {
+    /// That the runs and channels of the first `images` images' pixels lie inside of inputs and outputs of these lengths.
+    fn check(&self, isa: Isa, inputs: usize, (pixels, images): (&Pixels, usize), outputs: usize) {
         assert_eq!(self.lanes, isa.lanes(), "packed for another instruction set");
-        let (pixels, [input, output]) = pixels.of(images);
-        assert!(pixels.is_empty() || (fits(input, self.reach[0], inputs) && fits(output, self.reach[1], outputs)), "pixels outside of the images");
-        pixels
+        let (count, [input, output]) = match pixels {
+            Pixels::Listed(list) => (list.of(images).0.len(), list.of(images).1),
+            Pixels::Even { per_image, step } => (images * per_image, step.map(|s| s * (images * per_image).saturating_sub(1))),
+        };
+        assert!(count == 0 || (fits(input, self.reach[0], inputs) && fits(output, self.reach[1], outputs)), "pixels outside of the images");
     }
 }
 
@@ -197,16 +164,16 @@ unsafe impl Send for Shared {}
 // SAFETY: as above.
 unsafe impl Sync for Shared {}
 
-struct Apply<'a> {
+struct Apply<'a, P> {
     product: &'a Product,
     x: &'a [f32],
-    pixels: &'a [Pixel],
+    pixels: P,
     blocks: &'a [Block],
     relu: bool,
     shared: Shared,
 }
 
-impl WithSimd for Apply<'_> {
+impl<P: Places> WithSimd for Apply<'_, P> {
     type Output = ();
 
     #[inline(always)]
@@ -214,12 +181,12 @@ impl WithSimd for Apply<'_> {
         for strip in self.pixels.chunks(STRIP) {
             for block in self.blocks {
                 match (self.product.depthwise, block.vectors) {
-                    (false, 1) => tiles::<S, 1>(simd, &self, strip, block),
-                    (false, 2) => tiles::<S, 2>(simd, &self, strip, block),
-                    (false, _) => tiles::<S, 4>(simd, &self, strip, block),
-                    (true, 1) => depthwise::<S, 1>(simd, &self, strip, block),
-                    (true, 2) => depthwise::<S, 2>(simd, &self, strip, block),
-                    (true, _) => depthwise::<S, 4>(simd, &self, strip, block),
+                    (false, 1) => tiles::<S, P, 1>(simd, &self, strip, block),
+                    (false, 2) => tiles::<S, P, 2>(simd, &self, strip, block),
+                    (false, _) => tiles::<S, P, 4>(simd, &self, strip, block),
+                    (true, 1) => depthwise::<S, P, 1>(simd, &self, strip, block),
+                    (true, 2) => depthwise::<S, P, 2>(simd, &self, strip, block),
+                    (true, _) => depthwise::<S, P, 4>(simd, &self, strip, block),
                 }
             }
         }
@@ -229,40 +196,34 @@ impl WithSimd for Apply<'_> {
 /// One block over a strip. A tile's pixels × vectors accumulators, its weights and a broadcast input fill the registers: 16 of them with
 /// 8 lanes (6×2, 8×1), 32 with 16 (8×2, 12×1) or 4 (6×4).
 #[inline(always)]
-fn tiles<S: Simd, const V: usize>(simd: S, apply: &Apply, strip: &[Pixel], block: &Block) {
+fn tiles<S: Simd, Q: Places, const V: usize>(simd: S, apply: &Apply<Q>, strip: Q, block: &Block) {
     let mut rest = strip;
     if S::F32_LANES == 16 && V == 1 {
-        rest = tiles_of::<S, 12, V>(simd, apply, rest, block);
+        rest = tiles_of::<S, Q, 12, V, false>(simd, apply, rest, block);
     }
     if S::F32_LANES == 16 || V == 1 {
-        rest = tiles_of::<S, 8, V>(simd, apply, rest, block);
+        rest = tiles_of::<S, Q, 8, V, false>(simd, apply, rest, block);
     } else {
-        rest = tiles_of::<S, 6, V>(simd, apply, rest, block);
+        rest = tiles_of::<S, Q, 6, V, false>(simd, apply, rest, block);
     }
-    rest = tiles_of::<S, 4, V>(simd, apply, rest, block);
-    rest = tiles_of::<S, 2, V>(simd, apply, rest, block);
-    tiles_of::<S, 1, V>(simd, apply, rest, block);
+    rest = tiles_of::<S, Q, 4, V, false>(simd, apply, rest, block);
+    rest = tiles_of::<S, Q, 2, V, false>(simd, apply, rest, block);
+    tiles_of::<S, Q, 1, V, false>(simd, apply, rest, block);
 }
 
 /// The same where every channel sees itself alone: a tile's pixels × vectors stay in registers, there is nothing to broadcast.
 #[inline(always)]
-fn depthwise<S: Simd, const V: usize>(simd: S, apply: &Apply, strip: &[Pixel], block: &Block) {
-    let (tiles, rest) = strip.as_chunks::<4>();
-    for tile in tiles {
-        // SAFETY: `Product::checked` has seen that the runs and channels of every pixel lie inside of `x` and `out`.
-        unsafe { one_tile::<S, 4, V, true>(simd, apply, tile, block) };
-    }
-    for pixel in rest {
-        // SAFETY: as above.
-        unsafe { one_tile::<S, 1, V, true>(simd, apply, std::array::from_ref(pixel), block) };
-    }
+fn depthwise<S: Simd, Q: Places, const V: usize>(simd: S, apply: &Apply<Q>, strip: Q, block: &Block) {
+    let rest = tiles_of::<S, Q, 4, V, true>(simd, apply, strip, block);
+    tiles_of::<S, Q, 1, V, true>(simd, apply, rest, block);
 }
 
+/// As many tiles of P pixels as there are; gives the rest.
 #[inline(always)]
-fn tiles_of<'p, S: Simd, const P: usize, const V: usize>(simd: S, apply: &Apply, mut pixels: &'p [Pixel], block: &Block) -> &'p [Pixel] {
-    while let Some((tile, rest)) = pixels.split_first_chunk::<P>() {
-        // SAFETY: `Product::checked` has seen that the runs and channels of every pixel lie inside of `x` and `out`.
-        unsafe { one_tile::<S, P, V, false>(simd, apply, tile, block) };
+fn tiles_of<S: Simd, Q: Places, const P: usize, const V: usize, const DEPTHWISE: bool>(simd: S, apply: &Apply<Q>, mut pixels: Q, block: &Block) -> Q {
+    while let Some((tile, rest)) = pixels.split_first::<P>() {
+        // SAFETY: `Product::check` has seen that the runs and channels of every pixel lie inside of `x` and `out`.
+        unsafe { one_tile::<S, Q, P, V, DEPTHWISE>(simd, apply, &tile, block) };
         pixels = rest;
     }
     pixels
@@ -273,7 +234,7 @@ fn tiles_of<'p, S: Simd, const P: usize, const V: usize>(simd: S, apply: &Apply,
 /// # Safety
 /// For every pixel, all runs (with the block's shift) must lie in `apply.x` and the block's channels in the shared output and what is added.
 #[inline(always)]
-unsafe fn one_tile<S: Simd, const P: usize, const V: usize, const DEPTHWISE: bool>(simd: S, apply: &Apply, tile: &[Pixel; P], block: &Block) {
+unsafe fn one_tile<S: Simd, Q, const P: usize, const V: usize, const DEPTHWISE: bool>(simd: S, apply: &Apply<Q>, tile: &[Pixel; P], block: &Block) {
     let Apply { product, x, relu, shared: Shared { add, out }, .. } = apply;
     // SAFETY: `packed` holds the block's bias and, for each run and float, V vectors (see `Product::new`); the rest is the caller's.
     unsafe {
@@ -314,7 +275,7 @@ unsafe fn one_tile<S: Simd, const P: usize, const V: usize, const DEPTHWISE: boo
         if add.is_none() && block.channels < S::F32_LANES {
             for p in 0..P {
                 let value = if *relu { relu_of(simd, acc[p][0]) } else { acc[p][0] };
-                simd.partial_store_f32s(std::slice::from_raw_parts_mut(out.add(tile[p].output + block.channel), block.channels), value);
+                store_some(out.add(tile[p].output + block.channel), block.channels, value, simd);
             }
             return;
         }
@@ -336,12 +297,7 @@ unsafe fn one_tile<S: Simd, const P: usize, const V: usize, const DEPTHWISE: boo
                 if *relu {
                     value = relu_of(simd, value);
                 }
-                let to = out.add(at);
-                if left == S::F32_LANES {
-                    store(to, value);
-                } else {
-                    simd.partial_store_f32s(std::slice::from_raw_parts_mut(to, left), value);
-                }
+                store_some(out.add(at), left, value, simd);
             }
         }
     }

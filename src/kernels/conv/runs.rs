@@ -1,7 +1,7 @@
 //! Runs: the contiguous input floats that a convolution's output pixel is made of.
 
 use super::geometry::Sizes;
-use super::product::{Pixel, Pixels};
+use super::pixels::{List, Pixel, Pixels};
 use crate::kernels::padded::Padded;
 
 /// Runs of a forward pass (and of a weight gradient), or of one phase of a data gradient.
@@ -73,7 +73,7 @@ impl Runs {
 }
 
 /// Output pixels of the forward pass over `images` inputs that lie one after the other.
-pub fn forward_pixels(sizes: &Sizes, input: &Padded, images: usize, every: usize) -> Pixels {
+pub fn forward_pixels(sizes: &Sizes, input: &Padded, images: usize, every: usize) -> List {
     let [h, w, c] = sizes.output;
     let stride = sizes.geometry.stride;
     let place = |y: usize, x: usize| Pixel { input: y * stride * input.row() + x * stride * sizes.input[2], output: (y * w + x) * c };
@@ -81,7 +81,14 @@ pub fn forward_pixels(sizes: &Sizes, input: &Padded, images: usize, every: usize
     for y in (0..h).step_by(every) {
         first.extend((0..w).step_by(every).map(|x| place(y, x)));
     }
-    Pixels::new(first, images, [input.len(), h * w * c])
+    List::new(first, images, [input.len(), h * w * c])
+}
+
+/// The same where they lie evenly: 1×1, stride 1, nothing around the input.
+pub fn even_pixels(sizes: &Sizes, input: &Padded) -> Option<Pixels> {
+    let [h, w, c] = sizes.output;
+    let even = sizes.kernel == [1, 1] && sizes.geometry.stride == 1 && input.is_tight();
+    even.then(|| Pixels::Even { per_image: h * w, step: [sizes.input[2], c] })
 }
 
 /// Zeros that the data gradient needs around an output gradient.
@@ -102,7 +109,7 @@ pub fn backward_padding(sizes: &Sizes) -> Padded {
 }
 
 /// Input pixels of one phase of the data gradient: those whose place plus the padding is `phase` modulo the stride.
-pub fn backward_pixels(sizes: &Sizes, output: &Padded, phase: [usize; 2], images: usize, every: usize) -> Pixels {
+pub fn backward_pixels(sizes: &Sizes, output: &Padded, phase: [usize; 2], images: usize, every: usize) -> List {
     let [h, w, c] = sizes.input;
     let (stride, padding) = (sizes.geometry.stride, sizes.geometry.padding);
     // (place, first output gradient it needs, in padded coordinates)
@@ -125,5 +132,5 @@ pub fn backward_pixels(sizes: &Sizes, output: &Padded, phase: [usize; 2], images
     for row in &rows {
         first.extend(columns.iter().map(|column| place(*row, *column)));
     }
-    Pixels::new(first, images, [output.len(), h * w * c])
+    List::new(first, images, [output.len(), h * w * c])
 }

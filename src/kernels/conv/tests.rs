@@ -234,6 +234,10 @@ fn the_sizes_that_models_have() {
     // One image that is shared out: by blocks of channels, by pixels.
     check(Sizes::new([1, 48, 15, 13], [72, 48, 3, 3], same), Tail::Relu, Algorithm::Direct);
     check(Sizes::new([1, 64, 16, 16], [24, 64, 3, 3], same), Tail::ReluMaxPool, Algorithm::Direct);
+    let one_to_one = Geometry { stride: 1, padding: 0, groups: 1 };
+    check(Sizes::new([1, 96, 16, 15], [136, 96, 1, 1], one_to_one), Tail::None, Algorithm::Direct);
+    check(Sizes::new([1, 640, 17, 15], [13, 640, 1, 1], one_to_one), Tail::Relu, Algorithm::Direct);
+    check(Sizes::new([9, 13, 11, 13], [7, 13, 1, 1], one_to_one), Tail::ReluMaxPool, Algorithm::Direct);
     check(Sizes::new([17, 16, 6, 6], [32, 16, 1, 1], Geometry { stride: 2, padding: 0, groups: 1 }), Tail::None, Algorithm::Direct);
 }
 
@@ -245,6 +249,7 @@ fn the_number_of_threads_changes_no_bit() {
         (Algorithm::Direct, Sizes::new([37, 16, 12, 12], [32, 16, 3, 3], same), Tail::Relu),
         (Algorithm::Direct, Sizes::new([21, 24, 10, 10], [48, 24, 3, 3], same), Tail::ReluMaxPool),
         (Algorithm::Direct, Sizes::new([1, 64, 14, 14], [64, 64, 3, 3], same), Tail::Relu),
+        (Algorithm::Direct, Sizes::new([1, 640, 17, 15], [13, 640, 1, 1], Geometry { padding: 0, ..same }), Tail::Relu),
         (Algorithm::Direct, Sizes::new([1, 160, 11, 11], [192, 160, 3, 3], Geometry { stride: 2, ..same }), Tail::None),
         (Algorithm::Direct, Sizes::new([11, 160, 5, 5], [192, 160, 3, 3], Geometry { stride: 2, ..same }), Tail::None),
     ] {

@@ -18,7 +18,8 @@ use std::mem::MaybeUninit;
 use pulp::{Simd, WithSimd};
 
 use super::geometry::Sizes;
-use super::product::{Finish, Pixel, Pixels};
+use super::pixels::{List, Pixel};
+use super::product::Finish;
 use crate::kernels::fits;
 use crate::kernels::padded::Padded;
 use crate::kernels::simd::{Isa, load, mul_add, store};
@@ -112,7 +113,7 @@ impl Winograd {
     ///
     /// # Panics
     /// A tile outside of `x` or `out`; points made for another instruction set.
-    pub fn apply(&self, isa: Isa, x: &[f32], tiles: (&Pixels, usize), finish: Finish, out: &mut [MaybeUninit<f32>], scratch: &mut Scratch) {
+    pub fn apply(&self, isa: Isa, x: &[f32], tiles: (&List, usize), finish: Finish, out: &mut [MaybeUninit<f32>], scratch: &mut Scratch) {
         assert!(finish.add.is_none_or(|add| add.len() == out.len()), "what is added has the output's length");
         let tiles = self.checked(isa, x.len(), tiles, out.len());
         let room = scratch.room([self.from, self.to]);
@@ -124,14 +125,14 @@ impl Winograd {
     ///
     /// # Panics
     /// As [`Winograd::apply`].
-    pub fn accumulate(&self, isa: Isa, x: &[f32], tiles: (&Pixels, usize), out: &mut [f32], scratch: &mut Scratch) {
+    pub fn accumulate(&self, isa: Isa, x: &[f32], tiles: (&List, usize), out: &mut [f32], scratch: &mut Scratch) {
         let tiles = self.checked(isa, x.len(), tiles, out.len());
         let room = scratch.room([self.from, self.to]);
         let out = out.as_mut_ptr();
         isa.dispatch(Apply { kernels: self, x, tiles, relu: false, add: Some(out.cast_const()), out, room });
     }
 
-    fn checked<'p>(&self, isa: Isa, inputs: usize, (tiles, images): (&'p Pixels, usize), outputs: usize) -> &'p [Pixel] {
+    fn checked<'p>(&self, isa: Isa, inputs: usize, (tiles, images): (&'p List, usize), outputs: usize) -> &'p [Pixel] {
         assert_eq!(self.lanes, isa.lanes(), "points for another instruction set");
         let (tiles, [input, output]) = tiles.of(images);
         let reach = [3 * self.rows[0] + 4 * self.from, self.rows[1] + 2 * self.to];
