@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Every figure of docs/never-seen.md: docs/never-seen.sh DATA_DIR OUT
-# DATA_DIR holds mnist/ and emnist/ (emnist-derived47); OUT gets the run directories. About a quarter of an hour on two cores.
+# DATA_DIR holds mnist/ and emnist/ (emnist-derived47); OUT gets the run directories. About half an hour on two cores.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 data=$1 out=$2
