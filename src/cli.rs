@@ -63,7 +63,7 @@ pub struct DemoArgs {
     #[arg(long)]
     pub threads: Option<usize>,
     /// Where originals and oracles are kept for later runs; `none` for nowhere [default: `store` in the platform's cache directory]
-    #[arg(long, env = "UNLEARN_STORE", hide_env_values = true, value_name = "DIR")]
+    #[arg(long, env = "UNLEARN_STORE", value_parser = unlearn::config::folder(), hide_env_values = true, value_name = "DIR")]
     pub store: Option<PathBuf>,
     /// Go on with an interrupted demo
     #[arg(long)]
@@ -174,11 +174,11 @@ pub struct AuditArgs {
     /// Training images whose activations read-outs are fitted on, a fifth of them of the old class, or `all` [default: 5000, or what the run had]
     #[arg(long, value_name = "N", conflicts_with = "forget_samples")]
     pub probe_samples: Option<ProbeSamples>,
-    /// Data set [default: the one that the original names, else an oracle, else the first checkpoint]
+    /// Data set [default: the one that the original names, else an oracle, else the first checkpoint]; for a run, where its own lies now
     #[arg(long)]
     pub data: Option<String>,
     /// Where downloaded sets lie
-    #[arg(long, env = "UNLEARN_DATA")]
+    #[arg(long, env = "UNLEARN_DATA", value_parser = unlearn::config::folder())]
     pub data_dir: Option<PathBuf>,
     /// CPU threads; results do not depend on it [default: all cores]
     #[arg(long)]
@@ -250,7 +250,7 @@ pub struct DataArgs {
     #[command(subcommand)]
     pub command: DataCommand,
     /// Where downloaded sets lie [default: the platform's cache directory]
-    #[arg(long, env = "UNLEARN_DATA", global = true)]
+    #[arg(long, env = "UNLEARN_DATA", value_parser = unlearn::config::folder(), global = true)]
     pub data_dir: Option<PathBuf>,
 }
 

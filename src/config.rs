@@ -7,6 +7,7 @@ mod run;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +25,12 @@ pub const FORMAT: u32 = 1;
 /// What a swap does unless told otherwise, beside the controls.
 pub const DEFAULT_METHODS: [&str; 1] = ["regrow"];
 
+/// How a folder is read from the command line or a variable; an empty one (`UNLEARN_STORE=`) is refused by name.
+pub fn folder() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new()
+        .try_map(|name| if name.is_empty() { Err("name a folder, or leave the option and its variable out") } else { Ok(PathBuf::from(name)) })
+}
+
 /// What a user may set; everything optional.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, clap::Args)]
 #[serde(rename_all = "kebab-case", default)]
@@ -32,7 +39,7 @@ pub struct Settings {
     #[arg(long, help_heading = "Data")]
     pub data: Option<String>,
     /// Where downloaded sets lie [default: the platform's cache directory]
-    #[arg(long, env = "UNLEARN_DATA", help_heading = "Data")]
+    #[arg(long, env = "UNLEARN_DATA", value_parser = folder(), help_heading = "Data")]
     pub data_dir: Option<PathBuf>,
     /// The original's classes, in slot order: `0,1,2`, `A,b,airplane`, `random:20` or `all` [default: all but the one to learn]
     #[arg(long, help_heading = "Data")]
@@ -104,7 +111,7 @@ pub struct Settings {
     #[arg(long, help_heading = "Swap")]
     pub oracles: Option<usize>,
     /// Where originals and oracles are kept for later runs; `none` for nowhere. It changes no result [default: `store` in the platform's cache directory]
-    #[arg(long, env = "UNLEARN_STORE", hide_env_values = true, value_name = "DIR", help_heading = "Swap")]
+    #[arg(long, env = "UNLEARN_STORE", value_parser = folder(), hide_env_values = true, value_name = "DIR", help_heading = "Swap")]
     pub store: Option<PathBuf>,
     /// A method's parameter, METHOD.KEY=VALUE; may be repeated. In a file: [method.METHOD] KEY = VALUE
     #[arg(long = "set", value_name = "METHOD.KEY=VALUE", help_heading = "Swap")]

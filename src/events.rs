@@ -1,6 +1,6 @@
 //! `events.jsonl`: what happened in a run, one JSON object a line, appended and flushed as it happens.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -18,9 +18,17 @@ pub struct EventLog {
 }
 
 impl EventLog {
-    /// Opens `path` for appending.
+    /// Opens `path` for appending, for as long as it is open for nobody else: two processes at work in one run directory would overwrite each
+    /// other's models. File systems without locks have none.
+    ///
+    /// # Errors
+    /// It is open elsewhere; it can't be opened.
     pub fn open(path: PathBuf) -> Result<Self> {
         let file = OpenOptions::new().create(true).append(true).open(&path).map_err(Error::io(&path))?;
+        if let Err(TryLockError::WouldBlock) = file.try_lock() {
+            let what = "another process is at work on this run";
+            return Err(Error::input(path.display().to_string(), what, "wait until it has ended, or choose another directory"));
+        }
         Ok(Self { path, file })
     }
 
@@ -76,6 +84,18 @@ pub fn curves(path: &Path) -> Result<Vec<Curve>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_at_a_time() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("events.jsonl");
+        let mut first = EventLog::open(path.clone()).expect("opens");
+        first.append("epoch", "a", json!({})).expect("written");
+        let error = EventLog::open(path.clone()).expect_err("it is open").to_string();
+        assert!(error.contains("events.jsonl") && error.contains("another process"), "{error}");
+        drop(first);
+        EventLog::open(path).expect("closed by now").append("epoch", "b", json!({})).expect("written");
+    }
 
     #[test]
     fn a_restarted_unit_counts_from_its_last_beginning() {

@@ -37,7 +37,7 @@ pub struct StudySettings {
     #[arg(long)]
     pub data: Option<String>,
     /// Where downloaded sets lie [default: the platform's cache directory]
-    #[arg(long, env = "UNLEARN_DATA")]
+    #[arg(long, env = "UNLEARN_DATA", value_parser = crate::config::folder())]
     pub data_dir: Option<PathBuf>,
     /// Pairs of an old and a new class, each with its own random choice of the original's classes [default: 3]
     #[arg(long)]
@@ -60,7 +60,7 @@ pub struct StudySettings {
     pub threads: Option<usize>,
     /// Where originals and oracles are kept for later runs; `none` for nowhere, beyond the study with several seeds [default: `store` in the
     /// platform's cache directory]
-    #[arg(long, env = "UNLEARN_STORE", hide_env_values = true, value_name = "DIR")]
+    #[arg(long, env = "UNLEARN_STORE", value_parser = crate::config::folder(), hide_env_values = true, value_name = "DIR")]
     pub store: Option<PathBuf>,
 }
 

@@ -270,6 +270,12 @@ fn scores_hold_what_their_format_promises() {
     for c in &scores.cost {
         assert!(c.wall_s > 0.0 && c.train_passes >= 0.0, "{c:?}");
     }
+    // Files name the training that their weights are of; what was never trained names none.
+    for (file, bytes) in bench.checkpoints("run") {
+        let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
+        let metadata: serde_json::Value = serde_json::from_str(&header.metadata().as_ref().unwrap()["unlearn"]).unwrap();
+        assert_eq!(metadata["training"].is_null(), file == "random-init.safetensors", "{file}");
+    }
     let passes = |name: &str| scores.cost.iter().find(|c| c.model == name).unwrap().train_passes;
     assert_eq!(passes("retrain"), 2.0, "two epochs over retain ∪ learn");
     assert_eq!(passes("finetune"), 2.0);

@@ -277,6 +277,11 @@ fn the_default_store_is_in_the_cache_and_one_that_can_only_be_read_is_read() {
     let mut plain = bench.command(&swap("run", "--oracles 1 --quiet").replace("--store store", ""));
     assert!(plain.env_remove("UNLEARN_STORE").output().unwrap().status.success());
     assert_eq!(units(&bench.path("cache/unlearn/store")).len(), 2);
+    // An empty variable is no folder, and none of the default.
+    let mut empty = bench.command(&format!("oracle {TINY} {SWAP} --count 1 --quiet"));
+    let output = empty.env("UNLEARN_STORE", "").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("--store") && said.contains("name a folder"), "{said}");
     // Where the cache can't be made, a run goes on without; a store that was asked for is not passed over.
     let mut homeless = bench.command(&swap("homeless", "--oracles 0 --quiet").replace("--store store", ""));
     let output = homeless.env_remove("UNLEARN_STORE").env("XDG_CACHE_HOME", "/proc/nowhere").output().unwrap();

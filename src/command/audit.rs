@@ -44,7 +44,6 @@ fn again(run: &Run, args: &AuditArgs, json: bool, output: &Output) -> Result<()>
         ("--oracle", !args.oracle.is_empty()),
         ("--forget", args.forget.is_some()),
         ("--learn", args.learn.is_some()),
-        ("--data", args.data.is_some()),
     ];
     if let Some((flag, _)) = of_files.into_iter().find(|(_, given)| *given) {
         let what = format!("{} is a run: it is audited again where it is, as the swap that it was", run.dir().display());
@@ -59,12 +58,12 @@ fn again(run: &Run, args: &AuditArgs, json: bool, output: &Output) -> Result<()>
     config.controls = args.controls.unwrap_or(config.controls);
     config.probe_samples = args.probe_samples.unwrap_or(config.probe_samples);
     let device = device::open(&config.device)?;
-    let dataset = Dataset::load(&config.data, &data_dir(dir))?;
+    let dataset = Dataset::load(args.data.as_deref().unwrap_or(&config.data), &data_dir(dir))?;
     if dataset.fingerprint() != config.data_sha256 {
         return Err(Error::input(
             run.dir().display().to_string(),
-            format!("`{}` is not the data that it was made with", config.data),
-            "point --data-dir at the data of the run",
+            format!("`{}` is not the data that it was made with", dataset.name),
+            "point --data-dir, or --data idx:FOLDER, at the data of the run",
         ));
     }
     let before = ClassMap::new(config.classes.iter().map(|c| ClassId(*c)).collect())?;

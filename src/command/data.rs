@@ -78,6 +78,10 @@ fn show(name: &str, dir: &Path, out: Option<&Path>, augmented: bool, seed: u64, 
 
 fn fetch(name: &str, dir: &Path, json: bool, output: &Output) -> Result<()> {
     let entry = data::find(name)?;
+    if entry.files.is_empty() && !json {
+        output.result(&format!("{name} is part of this program: there is nothing to fetch"));
+        return Ok(());
+    }
     let mut bar: Option<(String, indicatif::ProgressBar)> = None;
     let report = download::fetch(entry, dir, &mut |done, total, file| {
         output.check_interrupt()?;
