@@ -1,5 +1,6 @@
 //! Writing files whole or not at all.
 
+use std::fs::{File, TryLockError};
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
@@ -20,6 +21,39 @@ pub fn write_whole(path: &Path, content: impl FnOnce(&mut dyn Write) -> std::io:
     content(&mut buffered).and_then(|()| buffered.flush()).map_err(Error::io(path))?;
     drop(buffered);
     temp.persist(path).map_err(|e| Error::io(path)(e.error)).map(|_| ())
+}
+
+/// A folder that one process alone is at work on, for as long as this lives. Where folders can't be locked (some file systems, Windows) it
+/// is a promise that nobody keeps.
+#[derive(Debug)]
+pub struct Lock(Option<File>);
+
+impl Lock {
+    /// Takes the folder.
+    ///
+    /// # Errors
+    /// Another process has it.
+    pub fn of(folder: &Path) -> Result<Self> {
+        let Ok(opened) = File::open(folder) else { return Ok(Self(None)) };
+        match opened.try_lock() {
+            Ok(()) => Ok(Self(Some(opened))),
+            Err(TryLockError::WouldBlock) => Err(Error::input(
+                folder.display().to_string(),
+                "another process is at work on this run",
+                "wait until it has ended, or choose another directory",
+            )),
+            Err(TryLockError::Error(_)) => Ok(Self(None)),
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // A child process may still hold the file open; it does not hold the folder. That there is nothing to give back is no error.
+        if let Some(folder) = &self.0 {
+            let _ = folder.unlock();
+        }
+    }
 }
 
 /// Whether [`write_bytes`] to `path` has a chance, found out before the work whose result is to go there.

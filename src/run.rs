@@ -12,6 +12,7 @@
 //! Of several swaps made at once each has a run directory of its own below, `RUN/swap-6-3`, with everything but the models; `RUN` itself then has
 //! no outputs, scores and report.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use serde::{Serialize, de::DeserializeOwned};
@@ -22,7 +23,7 @@ use crate::config::RunConfig;
 use crate::data::Swap;
 use crate::error::{Error, Result};
 use crate::events;
-use crate::files::write_bytes;
+use crate::files::{Lock, write_bytes};
 use crate::method::{self, METHODS};
 use crate::summary::{SCORES_FORMAT, Scores, Summary};
 
@@ -33,45 +34,37 @@ pub const SAMPLES: &str = "samples";
 #[derive(Debug)]
 pub struct Run {
     dir: PathBuf,
+    /// What is being written is this process's alone.
+    _alone: Option<Lock>,
 }
 
 impl Run {
-    /// Makes `dir` for `config`. An existing directory is refused unless `resume`, which needs it to hold the same configuration
-    /// (or nothing).
+    /// Makes `dir` for `config`, for this process alone. An existing directory is refused unless `resume`, which needs it to hold the same
+    /// configuration (or nothing).
     pub fn create(dir: &Path, config: &RunConfig, resume: bool) -> Result<Self> {
-        let at = dir.display().to_string();
         let file = dir.join("config.toml");
-        if dir.exists() && !resume {
-            return Err(Error::input(
-                format!("--out {at}"),
-                "exists already; nothing in it was touched",
-                "choose another directory, or --resume to go on with it",
-            ));
+        suits(dir, config, resume)?; // before anything is made
+        std::fs::create_dir_all(dir.parent().unwrap_or(dir)).map_err(Error::io(dir))?;
+        match std::fs::create_dir(dir) {
+            Err(e) if e.kind() == ErrorKind::AlreadyExists && resume => {}
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => return Err(exists(dir)),
+            made => made.map_err(Error::io(dir))?,
         }
-        if dir.is_file() {
-            return Err(Error::input(format!("--resume {at}"), "a file, not a run directory", "choose another directory"));
+        let alone = Lock::of(dir)?;
+        // Between the first look and now another process may have begun.
+        if resume {
+            suits(dir, config, resume)?;
         }
-        if file.exists() {
-            if let Some(difference) = RunConfig::read(&file)?.difference(config) {
-                return Err(Error::input(
-                    format!("--resume {at}"),
-                    format!("it was begun with another configuration: {difference}"),
-                    "give the settings it was begun with, or choose another directory",
-                ));
-            }
-        } else {
-            if dir.exists() && dir.read_dir().map_err(Error::io(dir))?.next().is_some() {
-                return Err(Error::input(format!("--resume {at}"), "not a run directory: it has no config.toml", "choose another directory"));
-            }
+        if !file.exists() {
             for folder in ["models", "outputs"] {
                 std::fs::create_dir_all(dir.join(folder)).map_err(Error::io(dir))?;
             }
             write_bytes(&file, config.to_toml()?.as_bytes())?;
         }
-        Ok(Self { dir: dir.to_path_buf() })
+        Ok(Self { dir: dir.to_path_buf(), _alone: Some(alone) })
     }
 
-    /// Opens a finished or interrupted run.
+    /// Opens a finished or interrupted run, to read it.
     pub fn open(dir: &Path) -> Result<Self> {
         if !dir.join("config.toml").is_file() {
             return Err(Error::input(
@@ -80,7 +73,16 @@ impl Run {
                 "give a directory that `unlearn demo` or `unlearn swap` made",
             ));
         }
-        Ok(Self { dir: dir.to_path_buf() })
+        Ok(Self { dir: dir.to_path_buf(), _alone: None })
+    }
+
+    /// The same, to write it.
+    ///
+    /// # Errors
+    /// As [`Run::open`]; another process is at work on it.
+    pub fn open_alone(dir: &Path) -> Result<Self> {
+        let run = Self::open(dir)?;
+        Ok(Self { _alone: Some(Lock::of(dir)?), ..run })
     }
 
     /// The directory in this one of `swap`, one of several of the run `config`, with this one's log so far.
@@ -200,6 +202,38 @@ impl Run {
             legend,
         })
     }
+}
+
+/// Refuses what [`Run::create`] does.
+fn suits(dir: &Path, config: &RunConfig, resume: bool) -> Result<()> {
+    let at = dir.display().to_string();
+    let file = dir.join("config.toml");
+    if dir.exists() && !resume {
+        return Err(exists(dir));
+    }
+    if dir.is_file() {
+        return Err(Error::input(format!("--resume {at}"), "a file, not a run directory", "choose another directory"));
+    }
+    if file.exists() {
+        if let Some(difference) = RunConfig::read(&file)?.difference(config) {
+            return Err(Error::input(
+                format!("--resume {at}"),
+                format!("it was begun with another configuration: {difference}"),
+                "give the settings it was begun with, or choose another directory",
+            ));
+        }
+    } else if dir.exists() && dir.read_dir().map_err(Error::io(dir))?.next().is_some() {
+        return Err(Error::input(format!("--resume {at}"), "not a run directory: it has no config.toml", "choose another directory"));
+    }
+    Ok(())
+}
+
+fn exists(dir: &Path) -> Error {
+    Error::input(
+        format!("--out {}", dir.display()),
+        "exists already; nothing in it was touched",
+        "choose another directory, or --resume to go on with it",
+    )
 }
 
 fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {

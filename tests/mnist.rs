@@ -87,7 +87,7 @@ fn a_held_out_oracle_passes_and_both_cheats_fail() {
 
     // Data that moved are found where they are now; other data are not what the run was made with.
     std::fs::rename(bench.path("digits"), bench.path("moved")).unwrap();
-    bench.unlearn("audit run").refused(&["digits", "check that the path exists"]);
+    bench.unlearn("audit run").refused(&["run", "digits", "can't be read", "--data idx:FOLDER"]);
     bench.unlearn("audit run --data mnist-mini").refused(&["`mnist-mini` is not the data that it was made with", "--data idx:FOLDER"]);
     bench.unlearn("audit run --data idx:moved --quiet").ok();
     let again = bench.scores("run");

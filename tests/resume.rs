@@ -83,7 +83,14 @@ fn ctrl_c_leaves_a_run_that_resume_completes() {
     let bench = Bench::new();
     // Long enough to be caught in the first training; two threads, so that an oracle is under way beside it.
     let line = format!("swap --data blobs --arch mlp --epochs 400 --threads 2 {SWAP} --oracles 1 --methods logit-mask --out run");
-    let ran = bench.interrupted(&line, || std::fs::read_to_string(bench.path("run/events.jsonl")).is_ok_and(|t| t.contains("\"epoch\"")));
+    let begun = || std::fs::read_to_string(bench.path("run/events.jsonl")).is_ok_and(|t| t.contains("\"epoch\""));
+    let ran = bench.interrupted(&line, || {
+        // While it is at work nobody else is.
+        begun() && {
+            bench.unlearn(&format!("{line} --resume")).refused(&["run", "another process is at work"]);
+            true
+        }
+    });
     for part in ["stopping after this batch", "interrupted; what a run directory or the store holds already is kept", "--resume"] {
         assert!(ran.err.contains(part), "“{part}” is missing in\n{}", ran.err);
     }

@@ -27,7 +27,7 @@ pub fn audit(args: AuditArgs, json: bool, output: &Output) -> Result<()> {
     if let [run] = args.subjects.as_slice()
         && run.is_dir()
     {
-        return again(&Run::open(run)?, &args, json, output);
+        return again(&Run::open_alone(run)?, &args, json, output);
     }
     if let Some(run) = args.subjects.iter().find(|path| path.is_dir()) {
         return Err(Error::input(run.display().to_string(), "a directory among several files", "audit one run at a time, or checkpoints"));
@@ -58,7 +58,14 @@ fn again(run: &Run, args: &AuditArgs, json: bool, output: &Output) -> Result<()>
     config.controls = args.controls.unwrap_or(config.controls);
     config.probe_samples = args.probe_samples.unwrap_or(config.probe_samples);
     let device = device::open(&config.device)?;
-    let dataset = Dataset::load(args.data.as_deref().unwrap_or(&config.data), &data_dir(dir))?;
+    let moved = |e: Error| {
+        let what = format!("the data that it was made with can't be read: {e}");
+        Error::input(run.dir().display().to_string(), what, "say where they are now: --data-dir DIR, or --data idx:FOLDER")
+    };
+    let mut dataset = match &args.data {
+        Some(name) => Dataset::load(name, &data_dir(dir))?,
+        None => Dataset::load(&config.data, &data_dir(dir)).map_err(moved)?,
+    };
     if dataset.fingerprint() != config.data_sha256 {
         return Err(Error::input(
             run.dir().display().to_string(),
@@ -75,6 +82,12 @@ fn again(run: &Run, args: &AuditArgs, json: bool, output: &Output) -> Result<()>
         return Err(Error::input(run.dir().display().to_string(), what, "audit that run: it judges every swap again"));
     }
     let known = if several { run.open_below(swap)?.summary()? } else { run.summary()? }.scores;
+    // Files found elsewhere may call classes otherwise.
+    for (class, name) in
+        known.task.classes_before.iter().zip(&known.task.names_before).chain(known.task.classes_after.iter().zip(&known.task.names_after))
+    {
+        dataset.class_names[usize::from(*class)] = name.clone();
+    }
     let mut models = Vec::new();
     let mut cautions = vec![];
     for v in &known.verdict {

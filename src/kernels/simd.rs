@@ -209,8 +209,8 @@ pub unsafe fn store_some<S: Simd>(to: *mut f32, left: usize, value: S::f32s, sim
         return unsafe { store(to, value) };
     }
     if S::F32_LANES == MAX_LANES {
-        // SAFETY: the caller's.
-        return simd.partial_store_f32s(unsafe { std::slice::from_raw_parts_mut(to, left) }, value);
+        // SAFETY: lanes from `left` on are not written; the rest is the caller's.
+        return unsafe { simd.mask_store_ptr_f32s(simd.mask_between_m32s(0, left as u32), to, value) };
     }
     // AVX2's masked store is a call in pulp and slow on AMD's cores: fours, twos and ones by way of memory take a third of the time.
     let mut floats = [MaybeUninit::<f32>::uninit(); MAX_LANES];
@@ -228,6 +228,36 @@ pub unsafe fn store_some<S: Simd>(to: *mut f32, left: usize, value: S::f32s, sim
         }
         if left & 1 != 0 {
             to.add(done).write(floats[done].assume_init());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Stored(usize);
+
+    impl WithSimd for Stored {
+        type Output = Vec<f32>;
+
+        fn with_simd<S: Simd>(self, simd: S) -> Vec<f32> {
+            let from: Vec<f32> = (1..=MAX_LANES).map(|v| v as f32).collect();
+            let mut to = vec![-1.0; MAX_LANES + 1];
+            // SAFETY: either holds a whole vector.
+            unsafe { store_some(to.as_mut_ptr(), self.0, load(from.as_ptr(), simd), simd) };
+            to
+        }
+    }
+
+    #[test]
+    fn a_part_of_a_vector_is_stored_and_nothing_behind_it() {
+        for isa in Isa::available() {
+            for left in 1..=isa.lanes() + 1 {
+                let wanted = |i: usize| if i < left.min(isa.lanes()) { (i + 1) as f32 } else { -1.0 };
+                let made = isa.dispatch(Stored(left));
+                assert!(made.iter().enumerate().all(|(i, v)| *v == wanted(i)), "{left} on {}: {made:?}", isa.name());
+            }
         }
     }
 }

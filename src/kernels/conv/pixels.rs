@@ -40,7 +40,8 @@ impl List {
     /// Those of the first `images` images, and the last input and output among them.
     pub fn of(&self, images: usize) -> (&[Pixel], [usize; 2]) {
         let later = images.saturating_sub(1);
-        (&self.all[..images * self.per_image], [self.reach[0] + later * self.step[0], self.reach[1] + later * self.step[1]])
+        let last = |i: usize| self.reach[i].saturating_add(later.saturating_mul(self.step[i]));
+        (&self.all[..images * self.per_image], [last(0), last(1)])
     }
 }
 
@@ -73,6 +74,7 @@ pub trait Places: Copy + Send + Sync {
     /// `size` at a time; the last ones may be fewer.
     #[inline(always)]
     fn chunks(self, size: usize) -> impl Iterator<Item = Self> {
+        assert!(size > 0, "no pixels at a time");
         let mut rest = self;
         std::iter::from_fn(move || {
             let (chunk, after) = rest.split_at(size.min(rest.len()));
@@ -127,7 +129,8 @@ impl Places for Row {
 
     #[inline(always)]
     fn split_at(self, count: usize) -> (Self, Self) {
-        (Self { count, ..self }, Self { next: self.at(count), count: self.count - count, ..self })
+        let left = self.count.checked_sub(count).expect("as many pixels");
+        (Self { count, ..self }, Self { next: self.at(count), count: left, ..self })
     }
 
     #[inline(always)]

@@ -110,7 +110,7 @@ impl Product {
     }
 
     /// Every pixel by every block; by several threads where the image is alone. A sum is one thread's, so that makes no difference to it.
-    fn run_over<P: Places>(&self, isa: Isa, x: &[f32], pixels: P, relu: bool, shared: Shared) {
+    fn run_over<Q: Places>(&self, isa: Isa, x: &[f32], pixels: Q, relu: bool, shared: Shared) {
         let tasks = if self.alone && pixels.len() * self.packed.len() >= SHARED_OUT { rayon::current_num_threads() } else { 1 };
         let apply = |pixels, blocks| isa.dispatch(Apply { product: self, x, pixels, blocks, relu, shared });
         if tasks == 1 {
@@ -128,7 +128,10 @@ impl Product {
         assert_eq!(self.lanes, isa.lanes(), "packed for another instruction set");
         let (count, [input, output]) = match pixels {
             Pixels::Listed(list) => (list.of(images).0.len(), list.of(images).1),
-            Pixels::Even { per_image, step } => (images * per_image, step.map(|s| s * (images * per_image).saturating_sub(1))),
+            Pixels::Even { per_image, step } => {
+                let count = images.checked_mul(*per_image).expect("as many pixels as memory holds");
+                (count, step.map(|s| s.saturating_mul(count.saturating_sub(1))))
+            }
         };
         assert!(count == 0 || (fits(input, self.reach[0], inputs) && fits(output, self.reach[1], outputs)), "pixels outside of the images");
     }
@@ -164,16 +167,16 @@ unsafe impl Send for Shared {}
 // SAFETY: as above.
 unsafe impl Sync for Shared {}
 
-struct Apply<'a, P> {
+struct Apply<'a, Q> {
     product: &'a Product,
     x: &'a [f32],
-    pixels: P,
+    pixels: Q,
     blocks: &'a [Block],
     relu: bool,
     shared: Shared,
 }
 
-impl<P: Places> WithSimd for Apply<'_, P> {
+impl<Q: Places> WithSimd for Apply<'_, Q> {
     type Output = ();
 
     #[inline(always)]
@@ -181,12 +184,12 @@ impl<P: Places> WithSimd for Apply<'_, P> {
         for strip in self.pixels.chunks(STRIP) {
             for block in self.blocks {
                 match (self.product.depthwise, block.vectors) {
-                    (false, 1) => tiles::<S, P, 1>(simd, &self, strip, block),
-                    (false, 2) => tiles::<S, P, 2>(simd, &self, strip, block),
-                    (false, _) => tiles::<S, P, 4>(simd, &self, strip, block),
-                    (true, 1) => depthwise::<S, P, 1>(simd, &self, strip, block),
-                    (true, 2) => depthwise::<S, P, 2>(simd, &self, strip, block),
-                    (true, _) => depthwise::<S, P, 4>(simd, &self, strip, block),
+                    (false, 1) => tiles::<S, Q, 1>(simd, &self, strip, block),
+                    (false, 2) => tiles::<S, Q, 2>(simd, &self, strip, block),
+                    (false, _) => tiles::<S, Q, 4>(simd, &self, strip, block),
+                    (true, 1) => depthwise::<S, Q, 1>(simd, &self, strip, block),
+                    (true, 2) => depthwise::<S, Q, 2>(simd, &self, strip, block),
+                    (true, _) => depthwise::<S, Q, 4>(simd, &self, strip, block),
                 }
             }
         }

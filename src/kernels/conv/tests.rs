@@ -238,6 +238,9 @@ fn the_sizes_that_models_have() {
     check(Sizes::new([1, 96, 16, 15], [136, 96, 1, 1], one_to_one), Tail::None, Algorithm::Direct);
     check(Sizes::new([1, 640, 17, 15], [13, 640, 1, 1], one_to_one), Tail::Relu, Algorithm::Direct);
     check(Sizes::new([9, 13, 11, 13], [7, 13, 1, 1], one_to_one), Tail::ReluMaxPool, Algorithm::Direct);
+    check(Sizes::new([9, 12, 7, 9], [21, 4, 1, 1], Geometry { groups: 3, ..one_to_one }), Tail::Relu, Algorithm::Direct);
+    check(Sizes::new([9, 21, 7, 9], [21, 1, 1, 1], Geometry { groups: 21, ..one_to_one }), Tail::None, Algorithm::Direct);
+    check(Sizes::new([2, 5, 6, 7], [9, 5, 1, 1], Geometry { padding: 1, ..one_to_one }), Tail::Relu, Algorithm::Direct);
     check(Sizes::new([17, 16, 6, 6], [32, 16, 1, 1], Geometry { stride: 2, padding: 0, groups: 1 }), Tail::None, Algorithm::Direct);
 }
 

@@ -232,6 +232,8 @@ proptest! {
     #[test]
     fn of_a_convolution_with_normalisation(shapes in shapes(7, 9), settings in settings()) {
         prop_assume!(shapes.0[0] * side(&shapes, 0) * side(&shapes, 1) > 8);
+        // Of pixels that see nothing but padding a few others would make the whole variance, which bends too much for the steps here.
+        prop_assume!(shapes.2.padding < shapes.1[2]);
         on_every_isa(|| convolution_and_normalisation(shapes, settings));
     }
 
