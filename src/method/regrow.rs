@@ -146,7 +146,8 @@ const CACHED_ENOUGH: (usize, &str) = (
     "with 540 of them one of five swaps came out matched, with 1500 to 1700 four of sixteen that nobody had looked at (of six of these, run with \
      regrow.budget = 0.3 as well, five)",
 );
-const TAUGHT_CACHED_ENOUGH: (usize, &str) = (500, "with 250 of them one of eight swaps came out matched, with 500 eight of eight on training images, with 600 sixteen of 21 held out");
+const TAUGHT_CACHED_ENOUGH: (usize, &str) =
+    (500, "with 250 of them one of eight swaps came out matched, with 500 eight of eight on training images, with 600 sixteen of 21 held out");
 const GROWN_CACHED_ENOUGH: (usize, &str) = (500, "with 250 of them a swap that was grown from nothing was not matched, with 500 it was");
 /// Share of the network's arithmetic up to which a top counts as small, that of `cnn-s`, and what a larger one keeps; docs/study.md has the choice.
 const SMALL_TOP: f64 = 0.21;
