@@ -54,6 +54,11 @@ if [ -d "$data/cifar10" ]; then # an hour and more
             --out "$out/cifar10-$forget-3-budget" --resume --quiet
         docs/study.py "$out/cifar10-$forget-3-budget"
     done
+    # A larger budget with what it chooses by itself; a shorter training and three oracles, for the time.
+    $unlearn swap --data cifar10 --classes 1,2,3,4,5,7,8,9 --forget 1 --learn 6 --arch resnet20 --epochs 10 --batch 128 --lr 0.003 --schedule cosine \
+        --seed 1 --oracles 3 --methods regrow,regrow@30,regrow@50 --set regrow@30.budget=0.3 --set regrow@50.budget=0.5 \
+        --out "$out/cifar10-1-6" --resume --quiet
+    docs/study.py "$out/cifar10-1-6"
 fi
 $unlearn study --data emnist-derived47 --pairs 4 --seed 5 --out "$out/emnist-seed-5" --resume --quiet
 

@@ -105,6 +105,22 @@ fn ctrl_c_leaves_a_run_that_resume_completes() {
     assert_eq!(without_cost(&bench.scores("run")), without_cost(&bench.scores("whole")));
 }
 
+#[cfg(unix)]
+#[test]
+fn a_killed_run_is_gone_on_with() {
+    let bench = Bench::new();
+    let line = format!("swap --data blobs --arch mlp --epochs 100 --threads 2 {SWAP} --oracles 1 --methods logit-mask --controls false --out run");
+    let log = bench.path("run/events.jsonl");
+    bench.killed(&line, || std::fs::read_to_string(&log).is_ok_and(|t| t.contains("\"epoch\"")));
+    // As if it had been at a line.
+    let whole = std::fs::read_to_string(&log).unwrap();
+    bench.write("run/events.jsonl", format!("{whole}{{\"stage\":\"ep"));
+    bench.unlearn(&format!("{line} --resume --quiet")).ok();
+    bench.unlearn(&format!("{} --quiet", line.replace("--out run", "--out whole"))).ok();
+    assert!(bench.checkpoints("run") == bench.checkpoints("whole"));
+    assert_eq!(without_cost(&bench.scores("run")), without_cost(&bench.scores("whole")));
+}
+
 #[test]
 fn another_configuration_is_refused_by_its_key() {
     let bench = Bench::new();

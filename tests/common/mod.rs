@@ -74,6 +74,17 @@ impl Bench {
     /// Runs the program until `ready`, which must be within two minutes and before its end, presses Ctrl-C and waits for the end: what it
     /// printed, and that it was an interruption.
     pub fn interrupted(&self, line: &str, ready: impl Fn() -> bool) -> Ran {
+        let ran = self.signalled(line, "-INT", ready);
+        assert_eq!(ran.code, Some(130), "{}", ran.err);
+        ran
+    }
+
+    /// The same, but that it has no time to end in order.
+    pub fn killed(&self, line: &str, ready: impl Fn() -> bool) {
+        assert_eq!(self.signalled(line, "-KILL", ready).code, None);
+    }
+
+    fn signalled(&self, line: &str, signal: &str, ready: impl Fn() -> bool) -> Ran {
         let mut child = self.command(line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let begun = Instant::now();
         while !ready() {
@@ -81,10 +92,8 @@ impl Bench {
             assert!(child.try_wait().unwrap().is_none(), "{line}: it ended before it could be interrupted");
             std::thread::sleep(Duration::from_millis(5));
         }
-        assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
-        let ran = Ran::of(line, child.wait_with_output().unwrap());
-        assert_eq!(ran.code, Some(130), "{}", ran.err);
-        ran
+        assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+        Ran::of(line, child.wait_with_output().unwrap())
     }
 
     /// A finished tiny swap in folder `name`: `more` is added to (and wins over nothing in) its arguments.
