@@ -43,6 +43,12 @@ fn lists_as_text() {
         assert_snapshot!("data-list", bench.unlearn("data list --data-dir here").ok().out);
     });
     assert_snapshot!("data-show", bench.unlearn("data show blobs").ok().out);
+    // What is built in is in no folder; an empty variable names none.
+    assert!(bench.unlearn("data fetch mnist-mini --data-dir here").ok().out.contains("nothing to fetch"));
+    let output = bench.command("data list").env("UNLEARN_DATA", "").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("--data-dir") && said.contains("name a folder"), "{said}");
+    assert!(bench.entries().is_empty(), "looking makes nothing");
 }
 
 #[test]
