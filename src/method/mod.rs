@@ -11,6 +11,7 @@ mod masked_weights;
 mod random_layers;
 mod regrow;
 mod retrain;
+mod short_retrain;
 
 use std::fmt::Debug;
 
@@ -68,6 +69,7 @@ pub struct MethodEntry {
 /// Every method.
 pub const METHODS: &[&MethodEntry] = &[
     &retrain::ENTRY,
+    &short_retrain::ENTRY,
     &regrow::ENTRY,
     &finetune::ENTRY,
     &gradient_ascent::ENTRY,
