@@ -26,9 +26,18 @@ for run in "$out"/mnist-seed-8/pair-*; do
         --store "$out/mnist-seed-8/store" --out "$out/mnist-seed-8-epochs/$(basename "$run")" --resume --quiet
 done
 $unlearn study --data emnist-derived47 --pairs 3 --seed 9 --seeds 5 --oracles 5 --out "$out/emnist-seed-9" --resume --quiet
-# Beside it fine-tuning, for two epochs and for one, about what regrow costs.
-$unlearn study --data emnist-derived47 --pairs 3 --seed 10 --oracles 5 --methods regrow,finetune --store "$out/emnist-seed-10/store" \
+$unlearn study --data mnist --pairs 5 --seed 44 --seeds 5 --oracles 5 --store "$out/mnist-seed-44/store" --out "$out/mnist-seed-44" --resume --quiet
+docs/families.py "$out"/mnist-seed-44/pair-*-mean.json
+for run in "$out"/mnist-seed-44/pair-?-?-?; do # of five originals the first; beside it what less than a retraining comes to
+    $unlearn swap --config "$run/config.toml" --methods regrow@30,short-retrain,short-retrain@60 --set regrow@30.budget=0.3 \
+        --set short-retrain@60.budget=0.6 --controls false --store "$out/mnist-seed-44/store" --out "$out/mnist-seed-44-budgets/$(basename "$run")" --resume --quiet
+done
+docs/families.py "$out"/mnist-seed-44-budgets/pair-*/scores.json
+# Beside it every other method; fine-tuning for one epoch, about what regrow costs, too.
+$unlearn study --data emnist-derived47 --pairs 3 --seed 10 --oracles 5 \
+    --methods regrow,short-retrain,finetune,gradient-ascent,masked-weights,random-layers,retrain --store "$out/emnist-seed-10/store" \
     --out "$out/emnist-seed-10" --resume --quiet
+docs/families.py "$out"/emnist-seed-10/pair-*/scores.json
 for run in "$out"/emnist-seed-10/pair-*; do
     $unlearn swap --config "$run/config.toml" --methods finetune@1 --controls false --set finetune@1.epochs=1 --store "$out/emnist-seed-10/store" \
         --out "$out/emnist-seed-10-one/$(basename "$run")" --resume --quiet
@@ -97,12 +106,15 @@ ablation() { # DATA
     variant cut-conv2 cut=conv2
     variant cut-conv1 cut=conv1
     variant boosted-30pct budget=0.3 learn_boost=3.0
+    variant cut-fc-30pct cut=fc budget=0.3
+    variant cut-conv3-30pct cut=conv3 budget=0.3
     variant cut-conv1-30pct cut=conv1 budget=0.3
-    $unlearn swap --config "configs/$1.toml" --methods "$methods" "${set[@]}" --out "$out/ablation/$1" --resume --quiet >/dev/null
+    $unlearn swap --config "configs/$1.toml" --methods "$methods" "${set[@]}" --store "$out/ablation/store" --out "$out/ablation/$1" --resume --quiet >/dev/null
     docs/study.py "$out/ablation/$1"
 }
 ablation mnist
 ablation emnist-derived47
+docs/method.py "$out" "$out" # the pictures of docs/method.md
 
 # 4. Tops grown from nothing, chosen on training images.
 for set in "emnist-derived47 21 3" "mnist 12 3"; do
