@@ -7,7 +7,7 @@ import sys
 from math import log
 from pathlib import Path
 
-SETS = [("emnist-derived47", "emnist-derived47, 6 → 3")]
+SETS = [("emnist-derived47", "emnist-derived47, 6 → 3"), ("mnist", "MNIST, 6 → 3")]
 READ_OUTS = [("nearest_mean_accuracy_old", "nearest mean"), ("ridge_accuracy_old_1pct", "ridge, 1 % of data")]
 INK, GREY, LINE, PALE, BAND = "#1c1e21", "#5c6168", "#888", "#e2e3e0", "#c9cdd2"
 KEPT, OLD, NEW, LIGHT = "#1f5f99", "#b3541e", "#2e7d4f", "#fff"
