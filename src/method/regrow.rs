@@ -143,7 +143,7 @@ const BUDGET_FOR_FEW: f64 = 0.3;
 /// are followed; and, from docs/extremes.md, where the top is grown from nothing.
 const CACHED_ENOUGH: (usize, &str) = (
     4000,
-    "with 540 of them one of five swaps came out matched, with 1500 to 1700 thirteen of 41 held out (of eleven of these, run with \
+    "with 540 of them one of five swaps came out matched, with 1500 to 1700 thirteen of 41 (of eleven of these, run with \
      regrow.budget = 0.3 as well, nine)",
 );
 const TAUGHT_CACHED_ENOUGH: (usize, &str) =
