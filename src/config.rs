@@ -351,7 +351,7 @@ impl Settings {
 }
 
 /// `finetune.epochs=3` → (finetune, epochs, 3); the value is TOML, or a bare string.
-fn parse_set(text: &str) -> Result<(String, String, toml::Value)> {
+pub(crate) fn parse_set(text: &str) -> Result<(String, String, toml::Value)> {
     let parts = text.split_once('=').and_then(|(path, value)| path.split_once('.').map(|(m, k)| (m, k, value)));
     let Some((name, key, value)) = parts else {
         return Err(Error::input(format!("--set {text}"), "not METHOD.KEY=VALUE", "write for example --set finetune.epochs=3"));

@@ -7,7 +7,7 @@ use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
 use crate::assess::hides_from_features;
-use crate::config::{Settings, read_keys};
+use crate::config::{Settings, parse_set, read_keys};
 use crate::context::Schedule;
 use crate::data::{ClassId, ClassMap, Dataset, Swap};
 use crate::error::{Error, Result};
@@ -52,9 +52,12 @@ pub struct StudySettings {
     /// Retrained models to judge each pair by [default: 5]
     #[arg(long)]
     pub oracles: Option<usize>,
-    /// Methods beside the negative controls, comma-separated [default: regrow]
+    /// Methods beside the negative controls, comma-separated; METHOD@LABEL is one again, with parameters of its own (--set) [default: regrow]
     #[arg(long, value_delimiter = ',')]
     pub methods: Option<Vec<String>>,
+    /// Set a parameter of a variant; a method's bare name stands for its default settings. --methods regrow,regrow@b --set regrow@b.budget=0.3
+    #[arg(long = "set", value_name = "METHOD@LABEL.KEY=VALUE")]
+    pub set: Vec<String>,
     /// CPU threads [default: all cores]
     #[arg(long)]
     pub threads: Option<usize>,
@@ -65,7 +68,7 @@ pub struct StudySettings {
 }
 
 /// Keys of [`StudySettings`] in a file.
-const KEYS: &[&str] = &["data", "data-dir", "pairs", "seed", "seeds", "oracles", "methods", "threads", "store"];
+const KEYS: &[&str] = &["data", "data-dir", "pairs", "seed", "seeds", "oracles", "methods", "set", "threads", "store"];
 
 impl StudySettings {
     /// Reads a TOML file.
@@ -86,6 +89,7 @@ impl StudySettings {
             seeds: self.seeds.or(fallback.seeds),
             oracles: self.oracles.or(fallback.oracles),
             methods: self.methods.or(fallback.methods),
+            set: [fallback.set, self.set].concat(),
             threads: self.threads.or(fallback.threads),
             store: self.store.or(fallback.store),
         }
@@ -107,6 +111,8 @@ pub struct Study {
     pub oracles: usize,
     /// Methods, then the negative controls that are not among them.
     pub methods: Vec<String>,
+    /// Parameters of variants, each `METHOD@LABEL.KEY=VALUE`; whatever has no label has its defaults.
+    pub set: Vec<String>,
 }
 
 impl TryFrom<&StudySettings> for Study {
@@ -125,9 +131,17 @@ impl TryFrom<&StudySettings> for Study {
         if seed.checked_add(seeds as u64 - 1).is_none() {
             return Err(Error::input(format!("--seed {seed}"), "there are not as many seeds from there", "use a smaller one"));
         }
+        for text in &settings.set {
+            let (name, key, value) = parse_set(text)?;
+            if method::base(&name) == name {
+                let what = format!("a study judges `{name}` by its default settings");
+                let remedy = format!("judge a variant beside it: --methods {name},{name}@b --set {name}@b.{key}={value}");
+                return Err(Error::input(format!("--set {text}"), what, remedy));
+            }
+        }
         let mut methods = settings.methods.clone().unwrap_or_else(|| vec!["regrow".into()]);
         method::add_controls(&mut methods);
-        Ok(Self { data, pairs, seed, seeds, oracles: settings.oracles.unwrap_or(5), methods })
+        Ok(Self { data, pairs, seed, seeds, oracles: settings.oracles.unwrap_or(5), methods, set: settings.set.clone() })
     }
 }
 
@@ -190,6 +204,8 @@ pub struct Report {
     pub seeds: usize,
     /// Oracles a pair.
     pub oracles: usize,
+    /// Parameters of variants, each `METHOD@LABEL.KEY=VALUE`.
+    pub set: Vec<String>,
     /// One entry a pair, seed and judged model.
     pub rows: Vec<Row>,
     /// One entry a pair and judged model, for its mean over the seeds; empty with one seed.

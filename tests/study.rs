@@ -87,7 +87,25 @@ fn a_study_of_nothing_is_refused() {
     bench.unlearn("study --data blobs --seeds 0 --out out").refused(&["--seeds 0"]);
     bench.unlearn("study --data blobs --seed 18446744073709551615 --seeds 2 --out out").refused(&["18446744073709551615", "smaller"]);
     bench.unlearn("study --data blobz --out out").refused(&["blobz"]);
+    // What a method is by its bare name, every study agrees on.
+    bench.unlearn("study --data blobs --set regrow.budget=0.3 --out out").refused(&["`regrow` by its default settings", "--set regrow@b.budget=0.3"]);
+    bench.unlearn("study --data blobs --set regrow@b.budget=0.3 --out out").refused(&["`regrow@b` is not among the methods", "--methods"]);
     assert!(!bench.path("out").exists());
+}
+
+#[test]
+fn a_variant_stands_beside_the_default() {
+    let bench = Bench::new();
+    bench.write("study.toml", "set = [\"finetune@1.epochs=2\"]\nmethods = [\"finetune\", \"finetune@1\"]\n");
+    let line = "study --config study.toml --data blobs --pairs 1 --oracles 0 --out out --threads 2 --set finetune@1.epochs=1";
+    let report = bench.unlearn(&format!("{line} --json")).json();
+    assert_eq!(report["set"], serde_json::json!(["finetune@1.epochs=2", "finetune@1.epochs=1"]), "the flag comes last, and wins");
+    let run = report["rows"][0]["run"].as_str().unwrap().to_string();
+    let config: toml::Table = String::from_utf8(bench.read(&format!("out/{run}/config.toml"))).unwrap().parse().unwrap();
+    let epochs = |name: &str| config["method"][name]["epochs"].as_integer();
+    assert!(epochs("finetune@1") == Some(1) && epochs("finetune") > Some(1), "{:?}", epochs("finetune"));
+    let page = String::from_utf8(bench.read("out/study.html")).unwrap();
+    assert!(page.contains("finetune@1.epochs=1"));
 }
 
 #[test]

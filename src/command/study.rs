@@ -115,6 +115,7 @@ impl Found {
             seed: study.seed,
             seeds: study.seeds,
             oracles: study.oracles,
+            set: study.set.clone(),
             methods: self.methods(),
             rows: self.rows.clone(),
             means: self.mean_rows.clone(),
@@ -166,6 +167,7 @@ fn pair_settings(study: &Study, dataset: &Dataset, index: usize) -> Result<(Stri
         learn,
         oracles: Some(study.oracles),
         methods: Some(study.methods.clone()),
+        set: study.set.clone(),
         ..study::recipe(dataset, images)
     };
     Ok((name, settings))

@@ -143,8 +143,7 @@ const BUDGET_FOR_FEW: f64 = 0.3;
 /// are followed; and, from docs/extremes.md, where the top is grown from nothing.
 const CACHED_ENOUGH: (usize, &str) = (
     4000,
-    "with 540 of them one of five swaps came out matched, with 1500 to 1700 thirteen of 41 (of eleven of these, run with \
-     regrow.budget = 0.3 as well, nine)",
+    "with 540 of them one of five swaps came out matched, with 1500 to 1700 of them 13 of 41, and with regrow.budget = 0.3 nine of eleven",
 );
 const TAUGHT_CACHED_ENOUGH: (usize, &str) =
     (500, "with 250 of them one of eight swaps came out matched, with 500 eight of eight on training images, with 600 sixteen of 21 held out");

@@ -129,7 +129,7 @@ fn study_page(runs: Vec<Summary>) -> String {
     let rows = |runs: &[(String, Summary)]| runs.iter().flat_map(|(name, s)| study::rows(name, Some(0), &s.scores, 10)).collect::<Vec<_>>();
     let (rows, of_means) = (rows(&named), rows(&means));
     let methods = study::methods(&rows, &of_means);
-    let report = study::Report { format: 1, dataset: "a&b".to_owned(), seed: 0, seeds: 1, oracles: 3, rows, means: of_means, methods };
+    let report = study::Report { format: 1, dataset: "a&b".to_owned(), seed: 0, seeds: 1, oracles: 3, set: vec!["regrow@b.cut=<i>".to_owned()], rows, means: of_means, methods };
     super::study(&report, &named, &means)
 }
 
@@ -150,6 +150,7 @@ fn a_study_draws_every_judged_model_and_oracle_of_every_run() {
     assert_eq!((marks(&once), marks(&twice)), (drawn, 2 * drawn));
     assert!(twice.contains("href=\"pair-2-6-3/report.html\"") && !twice.contains("pair-1-6-3-mean/report.html"));
     assert!(once.contains("a&amp;b: 1 pair drawn at random") && !once.contains("a&b"));
+    assert!(once.contains("regrow@b.cut=&lt;i&gt;"));
     assert!(study_page(vec![fixture::empty()]).contains("nothing was judged"));
 }
 
