@@ -9,13 +9,15 @@ cargo build --release
 unlearn=target/release/unlearn
 mkdir -p "$out/runs" "$out/audits"
 
-# The demo's task, network and training; `retrain` for the price, and to see an exact retraining judged by the same oracles.
+# The demo's task, network and training, which a model that is given brings with it; `retrain` for the price, and to see an exact retraining judged by
+# the same oracles.
 swap() { # NAME ARGUMENT...
     local name=$1; shift
     [ ! -f "$out/runs/$name/scores.json" ] || return 0
-    $unlearn swap --config configs/demo.toml --store "$out/store" --methods "$methods" "$@" --out "$out/runs/$name" --resume --quiet >/dev/null
+    $unlearn swap "${task[@]}" --store "$out/store" --methods "$methods" "$@" --out "$out/runs/$name" --resume --quiet >/dev/null
 }
 methods=regrow,retrain
+task=(--config configs/demo.toml)
 only_regrow() { methods=regrow swap "$@"; }
 audit() { # NAME ARGUMENT...
     local name=$1; shift
@@ -46,6 +48,7 @@ swap retain-1pct --retain-share 0.01
 only_regrow retain-1pct-budget --retain-share 0.01 --set regrow.budget=0.375 # of 1,080 images
 
 # 3. There and back again: what regrow made of 6 → 3 forgets 3 and learns 6. Beside it the first original, which never saw a 3.
+task=(--data mnist-mini)
 swap back --model "$(models all regrow)" --forget 3 --learn 6
 oracles_of back
 mkdir -p "$out/back" && cp "$(models back regrow)" "$out/back/there-and-back.safetensors" && cp "$(models all original)" "$out/back/never-swapped.safetensors"
@@ -54,16 +57,17 @@ audit back "$out"/back/*.safetensors "${oracles[@]}" --forget 3 --learn 6
 # 4. Five swaps in a row, each from the last one's model, until no class of the original is left; the last is judged, for the class that went
 #    last, and for the one that went first.
 sequence=(6 3 0 5 1 7 2 8 4 9)
-model=()
+task=(--config configs/demo.toml --classes 6,0,1,2,4)
 for i in 1 2 3 4; do
-    only_regrow "row-$i" --classes 6,0,1,2,4 "${model[@]}" --forget "${sequence[2 * i - 2]}" --learn "${sequence[2 * i - 1]}" --oracles 0 --controls false
-    model=(--model "$(models "row-$i" regrow)")
+    only_regrow "row-$i" --forget "${sequence[2 * i - 2]}" --learn "${sequence[2 * i - 1]}" --oracles 0 --controls false
+    task=(--data mnist-mini --model "$(models "row-$i" regrow)")
 done
-swap row-5 "${model[@]}" --forget 4 --learn 9
+swap row-5 --forget 4 --learn 9
 oracles_of row-5
 audit row-first "$(models row-5 regrow)" "$(models row-5 retrain)" "${oracles[@]}" --forget 6 --learn 3
 
 # 5. Another network, of two hidden layers.
+task=(--config configs/demo.toml)
 swap mlp --arch mlp
 
 swap wide --arch cnn-emnist --lr 0.001 --oracles 3 # 4 million weights, 25 times those of cnn-s

@@ -125,7 +125,10 @@ fn sharpening_brings_the_originals_spread() {
         // Without a new class the old slot is taken away: of the original it is left out here.
         let gone = (!learn).then(|| bench.task.old_slots()[0].0);
         let wanted = spread(&bench.original, gone);
-        let [not, sharpened] = ["false", "true"].map(|on| spread(&bench.made("regrow", &format!("budget = 1.0\nsharpen = {on}")), None));
-        assert!((sharpened / wanted - 1.0).abs() < 1e-3 && (not / wanted - 1.0).abs() > 1e-2, "{learn}: {wanted}, {not} sharpened {sharpened}");
+        for (name, budget) in [("regrow", 1.0), ("short-retrain", 0.5)] {
+            let [not, sharpened] = ["false", "true"].map(|on| spread(&bench.made(name, &format!("budget = {budget:?}\nsharpen = {on}")), None));
+            let (left, before) = ((sharpened / wanted - 1.0).abs(), (not / wanted - 1.0).abs());
+            assert!(left < 1e-3 && before > 1e-2, "{name}, {learn}: {wanted}, {not} sharpened {sharpened}");
+        }
     }
 }

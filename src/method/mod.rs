@@ -11,6 +11,7 @@ mod masked_weights;
 mod random_layers;
 mod regrow;
 mod retrain;
+mod sharpen;
 mod short_retrain;
 
 use std::fmt::Debug;

@@ -26,13 +26,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Method, MethodEntry, in_range};
+use super::{Method, MethodEntry, in_range, sharpen};
 use crate::cached::{Cache, Teacher, fit_top};
 use crate::context::{Context, OptimiserKind, Recipe, Schedule, TrainSettings};
 use crate::data::{Labelled, Needs, Samples, Slot, SwapTask, View};
 use crate::error::{Error, Result, did_you_mean};
 use crate::model::{Activations, Classifier, Cut, Spec, tensors::floats};
-use crate::stats;
 use crate::train::INFERENCE_BATCH;
 
 /// Parameters.
@@ -129,10 +128,6 @@ pub const ENTRY: MethodEntry = MethodEntry {
     build: |t| super::build::<Regrow>("regrow", t),
 };
 
-/// Most retained samples by which the logits' spread is compared, and the most that this may take of the budget.
-const SPREAD_SAMPLES: f64 = 1024.0;
-const SPREAD_SHARE: f64 = 0.1;
-
 /// From docs/extremes.md: the fewest training samples of the new class with which a swap was still matched, and the most with which it was not, but
 /// was with this budget.
 const LEARN_ENOUGH: usize = 100;
@@ -141,10 +136,8 @@ const BUDGET_FOR_FEW: f64 = 0.3;
 /// From docs/study.md: samples of the smallest retained class in the cache below which a top that follows labels alone is warned of, more than all
 /// those with which most swaps were not matched, and what was measured; the same, about those with which they were, where the original's answers
 /// are followed; and, from docs/extremes.md, where the top is grown from nothing.
-const CACHED_ENOUGH: (usize, &str) = (
-    4000,
-    "with 540 of them one of five swaps came out matched, with 1500 to 1700 of them 13 of 41, and with regrow.budget = 0.3 nine of eleven",
-);
+const CACHED_ENOUGH: (usize, &str) =
+    (4000, "with 540 of them one of five swaps came out matched, with 1500 to 1700 of them 13 of 41, and with regrow.budget = 0.3 nine of eleven");
 const TAUGHT_CACHED_ENOUGH: (usize, &str) =
     (500, "with 250 of them one of eight swaps came out matched, with 500 eight of eight on training images, with 600 sixteen of 21 held out");
 const GROWN_CACHED_ENOUGH: (usize, &str) = (500, "with 250 of them a swap that was grown from nothing was not matched, with 500 it was");
@@ -246,16 +239,15 @@ impl Regrow {
         let learn_boost = self.learn_boost.or(if grown { 1.0 } else { LEARN_BOOST });
         let distil = self.distil.or(if grown { 0.0 } else { DISTIL });
         let keep = self.keep.or(if above > SMALL_TOP && !grown { KEPT } else { 0.0 });
-        // Two forward passes through the top each.
-        let measured = if self.sharpen { SPREAD_SAMPLES.min(SPREAD_SHARE * passes * all * 1.5 / above).floor() } else { 0.0 };
-        let passes = passes - measured * above / 1.5 / all;
+        let (measured, cost) = if self.sharpen { sharpen::affordable(passes * all, above) } else { (0, 0.0) };
+        let passes = passes - cost / all;
         let most = if augmented { f64::INFINITY } else { 1.0 };
         let plan = |fill: f64| Plan::new(passes, new, (fill, above), self.epochs, learn_boost, most);
         // Forward through the trunk; with a teacher through the original's top, too.
         let taught = Plan { follows: true, ..plan(1.0 / 3.0) };
         let follows = distil > 0.0 && (above > SMALL_TOP || taught.retain >= TAUGHT_ENOUGH);
         let plan = if follows { taught } else { plan((1.0 - above) / 3.0) };
-        Ok(Choice { cut, above, grown, plan, measured: measured as usize, distil, keep })
+        Ok(Choice { cut, above, grown, plan, measured, distil, keep })
     }
 
     /// Images a step, of the original training's `whole`.
@@ -378,9 +370,12 @@ impl Method for Regrow {
         ctx.cost.forwarded_part(2 * measured.len(), above);
         // In plain unlearning the old slot is taken away afterwards.
         let gone = if task.learn.is_none() { task.old_slots() } else { vec![] };
-        let [wanted, has] = [&original, &regrown].map(|m| spread_of(m, cut, (&cache, measured), &gone, ctx));
-        let factor = (wanted / has).sqrt() as f32;
-        Ok(if factor.is_normal() { scaled(regrown, factor) } else { regrown })
+        let spread = |model: &Classifier| {
+            let logits = floats(model.resume(Activations(cache.rows(measured, &ctx.device)), cut)); // [N, K]
+            sharpen::spread(&logits, model.spec().slots, &gone)
+        };
+        let (wanted, has) = (spread(&original), spread(&regrown));
+        Ok(sharpen::sharpened(regrown, wanted, has))
     }
 }
 
@@ -411,17 +406,4 @@ fn shrunk(original: &Classifier, fresh: Classifier, share: f64) -> Classifier {
     let theirs: BTreeMap<String, Vec<f32>> = original.tensors().into_iter().map(|t| (t.name, t.values)).collect();
     let mixed = |(own, kept): (&f32, &f32)| if own == kept { *own } else { share * kept + (1.0 - share) * own };
     fresh.rewrite(|name, _, current| (!name.starts_with("head.")).then(|| current().iter().zip(&theirs[name]).map(mixed).collect()))
-}
-
-/// Mean over the samples `picked` of `cache` of the variance over classes of the logits, nats²; the slots `gone` left out.
-fn spread_of(model: &Classifier, cut: Cut, (cache, picked): (&Cache, &[usize]), gone: &[Slot], ctx: &Context) -> f64 {
-    let logits = floats(model.resume(Activations(cache.rows(picked, &ctx.device)), cut)); // [N, K]
-    let kept = |row: &[f32]| row.iter().enumerate().filter(|(s, _)| !gone.contains(&Slot(*s))).map(|(_, z)| *z).collect::<Vec<f32>>();
-    let spreads: Vec<f64> = logits.chunks(model.spec().slots).map(|row| stats::confidence(&kept(row))).collect();
-    stats::mean(&spreads)
-}
-
-/// `model` with its logits multiplied by `factor`.
-fn scaled(model: Classifier, factor: f32) -> Classifier {
-    model.rewrite(|name, _shape, current| name.starts_with("head.").then(|| current().iter().map(|v| v * factor).collect()))
 }

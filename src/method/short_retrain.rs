@@ -3,9 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Method, MethodEntry, in_range};
+use super::{Method, MethodEntry, in_range, sharpen};
 use crate::context::{Context, TrainSettings};
-use crate::data::{Labelled, Needs, SwapTask};
+use crate::data::{Labelled, Needs, Slot, SwapTask};
 use crate::error::Result;
 use crate::model::Classifier;
 use crate::train;
@@ -17,11 +17,13 @@ pub struct ShortRetrain {
     /// What it may cost, as a share of the passes of one retraining. The schedule is the original training's, over what there is of it; where the
     /// epochs are no whole number, each has equally many fewer samples of every class.
     pub budget: f64,
+    /// Whether the logits are scaled to the spread of the original's, as `regrow`'s are; out of the same budget.
+    pub sharpen: bool,
 }
 
 impl Default for ShortRetrain {
     fn default() -> Self {
-        Self { budget: 0.3 }
+        Self { budget: 0.3, sharpen: false }
     }
 }
 
@@ -44,9 +46,24 @@ impl Method for ShortRetrain {
     fn apply(&self, original: Classifier, task: &SwapTask, ctx: &mut Context) -> Result<Classifier> {
         let spec = original.spec();
         let fresh = Classifier::new(&spec.architecture, spec.input, task.after.len(), ctx.seed, &ctx.device)?;
-        let (epochs, share) = whole_epochs(self.budget * ctx.settings.epochs as f64);
-        let data = Labelled::new(task.retain_and_learn()?.share_of_each_class(share, ctx.seed), &task.after);
-        train::fit(fresh, &data, &TrainSettings { epochs, ..ctx.settings.clone() }, ctx)
+        let all = task.retain_and_learn()?;
+        let image_passes = self.budget * (ctx.settings.epochs * all.len()) as f64;
+        let (measured, cost) = if self.sharpen { sharpen::affordable(image_passes, 1.0) } else { (0, 0.0) };
+        let (epochs, share) = whole_epochs((image_passes - cost) / all.len().max(1) as f64);
+        let data = Labelled::new(all.share_of_each_class(share, ctx.seed), &task.after);
+        let short = train::fit(fresh, &data, &TrainSettings { epochs, ..ctx.settings.clone() }, ctx)?;
+        if measured == 0 {
+            return Ok(short);
+        }
+        let retained = Labelled::new(task.retain.train.samples()?.spread(measured), &task.after);
+        ctx.cost.forwarded(2 * retained.len());
+        let spread = |model: &Classifier, gone: &[Slot]| {
+            train::predict(model, &retained, ctx).map(|logits| sharpen::spread(&logits.values, logits.slots, gone))
+        };
+        // In plain unlearning it has no slot for the old class.
+        let gone = if task.learn.is_none() { task.old_slots() } else { vec![] };
+        let (wanted, has) = (spread(&original, &gone)?, spread(&short, &[])?);
+        Ok(sharpen::sharpened(short, wanted, has))
     }
 }
 

@@ -129,7 +129,17 @@ fn study_page(runs: Vec<Summary>) -> String {
     let rows = |runs: &[(String, Summary)]| runs.iter().flat_map(|(name, s)| study::rows(name, Some(0), &s.scores, 10)).collect::<Vec<_>>();
     let (rows, of_means) = (rows(&named), rows(&means));
     let methods = study::methods(&rows, &of_means);
-    let report = study::Report { format: 1, dataset: "a&b".to_owned(), seed: 0, seeds: 1, oracles: 3, set: vec!["regrow@b.cut=<i>".to_owned()], rows, means: of_means, methods };
+    let report = study::Report {
+        format: 1,
+        dataset: "a&b".to_owned(),
+        seed: 0,
+        seeds: 1,
+        oracles: 3,
+        set: vec!["regrow@b.cut=<i>".to_owned()],
+        rows,
+        means: of_means,
+        methods,
+    };
     super::study(&report, &named, &means)
 }
 
