@@ -29,8 +29,9 @@ $unlearn study --data emnist-derived47 --pairs 3 --seed 9 --seeds 5 --oracles 5 
 $unlearn study --data mnist --pairs 5 --seed 44 --seeds 5 --oracles 5 --store "$out/mnist-seed-44/store" --out "$out/mnist-seed-44" --resume --quiet
 docs/families.py "$out"/mnist-seed-44/pair-*-mean.json
 for run in "$out"/mnist-seed-44/pair-?-?-?; do # of five originals the first; beside it what less than a retraining comes to
-    $unlearn swap --config "$run/config.toml" --methods regrow@30,short-retrain,short-retrain@sharp,short-retrain@60 --set regrow@30.budget=0.3 \
-        --set short-retrain@sharp.sharpen=true --set short-retrain@60.budget=0.6 --controls false --store "$out/mnist-seed-44/store" --out "$out/mnist-seed-44-budgets/$(basename "$run")" --resume --quiet
+    $unlearn swap --config "$run/config.toml" --methods regrow@30,short-retrain,short-retrain@4,short-retrain@15,short-retrain@unsure,short-retrain@60 \
+        --set regrow@30.budget=0.3 --set short-retrain@4.budget=0.045 --set short-retrain@15.budget=0.15 --set short-retrain@unsure.sharpen=false \
+        --set short-retrain@60.budget=0.6 --set short-retrain@60.sharpen=false --controls false --store "$out/mnist-seed-44/store" --out "$out/mnist-seed-44-budgets/$(basename "$run")" --resume --quiet
 done
 docs/families.py "$out"/mnist-seed-44-budgets/pair-*/scores.json
 # Beside it every other method; fine-tuning for one epoch, about what regrow costs, too.
@@ -39,8 +40,8 @@ $unlearn study --data emnist-derived47 --pairs 3 --seed 10 --oracles 5 \
     --out "$out/emnist-seed-10" --resume --quiet
 docs/families.py "$out"/emnist-seed-10/pair-*/scores.json
 for run in "$out"/emnist-seed-10/pair-*; do
-    $unlearn swap --config "$run/config.toml" --methods finetune@1,short-retrain@sharp --controls false --set finetune@1.epochs=1 \
-        --set short-retrain@sharp.sharpen=true --store "$out/emnist-seed-10/store" \
+    $unlearn swap --config "$run/config.toml" --methods finetune@1,short-retrain@4,short-retrain@unsure --controls false --set finetune@1.epochs=1 \
+        --set short-retrain@4.budget=0.045 --set short-retrain@unsure.sharpen=false --store "$out/emnist-seed-10/store" \
         --out "$out/emnist-seed-10-one/$(basename "$run")" --resume --quiet
     $unlearn swap --config "$run/config.toml" --methods regrow@20,regrow@30 --set regrow@20.budget=0.2 --set regrow@30.budget=0.3 \
         --store "$out/emnist-seed-10/store" --out "$out/emnist-seed-10-budgets/$(basename "$run")" --resume --quiet

@@ -223,7 +223,7 @@ fn methods_with_a_budget_keep_it() {
     for (name, least, budgets, more) in [
         ("regrow", 0.5, [0.2, 0.45, 2.0], ""),
         ("short-retrain", 0.95, [0.2, 0.6, 1.0], ""),
-        ("short-retrain", 0.95, [0.2, 0.6, 1.0], "sharpen = true"),
+        ("short-retrain", 0.95, [0.2, 0.6, 1.0], "sharpen = false"),
     ] {
         for budget in budgets {
             let mut ctx = context(name, &dataset, 2);

@@ -1,5 +1,5 @@
 //! `short-retrain`: train from scratch on retain ∪ learn, and stop when the budget is spent. What any method must beat that costs as much: this one
-//! has nothing to hide, and is merely unfinished.
+//! has nothing to hide, and is merely unfinished. It would be told from a retraining by how unsure it is, so its logits are scaled as `regrow`'s are.
 
 use serde::{Deserialize, Serialize};
 
@@ -17,13 +17,13 @@ pub struct ShortRetrain {
     /// What it may cost, as a share of the passes of one retraining. The schedule is the original training's, over what there is of it; where the
     /// epochs are no whole number, each has equally many fewer samples of every class.
     pub budget: f64,
-    /// Whether the logits are scaled to the spread of the original's, as `regrow`'s are; out of the same budget.
+    /// Whether the logits are scaled to the spread of the original's, out of the same budget.
     pub sharpen: bool,
 }
 
 impl Default for ShortRetrain {
     fn default() -> Self {
-        Self { budget: 0.3, sharpen: false }
+        Self { budget: 0.3, sharpen: true }
     }
 }
 
