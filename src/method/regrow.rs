@@ -141,7 +141,7 @@ const CACHED_ENOUGH: (usize, &str) =
 const TAUGHT_CACHED_ENOUGH: (usize, &str) =
     (500, "with 250 of them one of eight swaps came out matched, with 500 eight of eight on training images, with 600 sixteen of 21 held out");
 const GROWN_CACHED_ENOUGH: (usize, &str) = (500, "with 250 of them a swap that was grown from nothing was not matched, with 500 it was");
-/// Share of the network's arithmetic up to which a top counts as small, that of `cnn-s`, and what a larger one keeps; docs/study.md has the choice.
+/// Share of the network's arithmetic up to which a top counts as small, that of `cnn-s`, and what a larger one keeps; docs/study-choices.md has the choice.
 const SMALL_TOP: f64 = 0.21;
 const KEPT: f64 = 0.6;
 /// Share of the retain set in the cache from which a small top follows the original's answers; with a third and a half it made no difference.
@@ -149,7 +149,7 @@ const TAUGHT_ENOUGH: f64 = 0.5;
 /// Share of the network's arithmetic above the cut that a small budget is enough for, that of `cnn-s` (docs/study.md).
 const ABOVE_FINE: f64 = 0.21;
 /// Share of the original's training that the budget must pay for, of the stages above a cut, for them to be grown from nothing by labels alone; and
-/// what `auto` is where it does not. Chosen on training images, docs/study.md.
+/// what `auto` is where it does not. Chosen on training images, docs/study-choices.md.
 const GROWN: f64 = 0.25;
 /// Fewest images of a retained class that stages are grown from nothing on: with 100 of them swaps became worse by it, with 250 better
 /// (docs/extremes.md).
@@ -334,7 +334,7 @@ impl Method for Regrow {
         let large = (above > fine && !grown).then(|| {
             format!(
                 "{above:.0} % of the network's arithmetic lies above the cut, all of it to be trained with {budget:.1} % of a retraining; with up to \
-                 {fine:.0} % most swaps were matched, with the 32 % of resnet20 one pair of four (docs/study.md). A retraining is safer."
+                 {fine:.0} % 29 of 62 swaps were matched, with the 32 % of resnet20 none of four pairs (docs/study-cifar10.md). A retraining is safer."
             )
         });
         let untried = (last > fine && grown).then(|| {
