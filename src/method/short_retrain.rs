@@ -17,7 +17,8 @@ pub struct ShortRetrain {
     /// What it may cost, as a share of the passes of one retraining. The schedule is the original training's, over what there is of it; where the
     /// epochs are no whole number, each has equally many fewer samples of every class.
     pub budget: f64,
-    /// Whether the logits are scaled to the spread of the original's, out of the same budget.
+    /// Whether the logits are scaled to the spread of the original's, over at most 1,024 retained samples as they are, out of the same budget. The
+    /// audit `confidence` then meets its retained figure by construction, which is no evidence of anything.
     pub sharpen: bool,
 }
 
