@@ -52,6 +52,9 @@ pub struct StudySettings {
     /// Retrained models to judge each pair by [default: 5]
     #[arg(long)]
     pub oracles: Option<usize>,
+    /// Passes over the training set, of originals, oracles and retrainings alike [default: what the data set takes, see `config.toml` of a pair]
+    #[arg(long)]
+    pub epochs: Option<usize>,
     /// Methods beside the negative controls, comma-separated; METHOD@LABEL is one again, with parameters of its own (--set) [default: regrow]
     #[arg(long, value_delimiter = ',')]
     pub methods: Option<Vec<String>>,
@@ -68,7 +71,7 @@ pub struct StudySettings {
 }
 
 /// Keys of [`StudySettings`] in a file.
-const KEYS: &[&str] = &["data", "data-dir", "pairs", "seed", "seeds", "oracles", "methods", "set", "threads", "store"];
+const KEYS: &[&str] = &["data", "data-dir", "pairs", "seed", "seeds", "oracles", "epochs", "methods", "set", "threads", "store"];
 
 impl StudySettings {
     /// Reads a TOML file.
@@ -88,6 +91,7 @@ impl StudySettings {
             seed: self.seed.or(fallback.seed),
             seeds: self.seeds.or(fallback.seeds),
             oracles: self.oracles.or(fallback.oracles),
+            epochs: self.epochs.or(fallback.epochs),
             methods: self.methods.or(fallback.methods),
             set: [fallback.set, self.set].concat(),
             threads: self.threads.or(fallback.threads),
@@ -109,6 +113,8 @@ pub struct Study {
     pub seeds: usize,
     /// Oracles a pair.
     pub oracles: usize,
+    /// Epochs of every training, if not those of [`recipe`].
+    pub epochs: Option<usize>,
     /// Methods, then the negative controls that are not among them.
     pub methods: Vec<String>,
     /// Parameters of variants, each `METHOD@LABEL.KEY=VALUE`; whatever has no label has its defaults.
@@ -123,9 +129,13 @@ impl TryFrom<&StudySettings> for Study {
             return Err(Error::input("--data", "missing: a study of which data set?", "name one of `unlearn list data`, for example --data mnist"));
         };
         let (pairs, seed, seeds) = (settings.pairs.unwrap_or(3), settings.seed.unwrap_or(0), settings.seeds.unwrap_or(1));
-        for (flag, count) in [("--pairs", pairs), ("--seeds", seeds)] {
-            if count == 0 {
-                return Err(Error::input(format!("{flag} 0"), "nothing would be swapped", "use 1 or more"));
+        for (flag, count, what) in [
+            ("--pairs", Some(pairs), "nothing would be swapped"),
+            ("--seeds", Some(seeds), "nothing would be swapped"),
+            ("--epochs", settings.epochs, "nothing would be trained"),
+        ] {
+            if count == Some(0) {
+                return Err(Error::input(format!("{flag} 0"), what, "use 1 or more"));
             }
         }
         if seed.checked_add(seeds as u64 - 1).is_none() {
@@ -141,7 +151,8 @@ impl TryFrom<&StudySettings> for Study {
         }
         let mut methods = settings.methods.clone().unwrap_or_else(|| vec!["regrow".into()]);
         method::add_controls(&mut methods);
-        Ok(Self { data, pairs, seed, seeds, oracles: settings.oracles.unwrap_or(5), methods, set: settings.set.clone() })
+        let (oracles, epochs) = (settings.oracles.unwrap_or(5), settings.epochs);
+        Ok(Self { data, pairs, seed, seeds, oracles, epochs, methods, set: settings.set.clone() })
     }
 }
 
@@ -204,6 +215,8 @@ pub struct Report {
     pub seeds: usize,
     /// Oracles a pair.
     pub oracles: usize,
+    /// Epochs of every training where they were given; null where they follow from the data set.
+    pub epochs: Option<usize>,
     /// Parameters of variants, each `METHOD@LABEL.KEY=VALUE`.
     pub set: Vec<String>,
     /// One entry a pair, seed and judged model.

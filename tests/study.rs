@@ -122,3 +122,16 @@ fn a_study_is_described_by_a_file_that_flags_win_over() {
     bench.unlearn("study --data blobs --pairs 0 --out other").refused(&["--pairs 0", "nothing would be swapped"]);
     assert!(!bench.path("other").exists());
 }
+
+#[test]
+fn trainings_are_as_long_as_asked() {
+    let bench = Bench::new();
+    let line = "study --data blobs --pairs 1 --oracles 1 --methods finetune --out out --threads 2";
+    bench.unlearn(&format!("{line} --epochs 0")).refused(&["--epochs 0", "nothing would be trained"]);
+    let report = bench.unlearn(&format!("{line} --epochs 7 --json")).json();
+    assert_eq!(report["epochs"], 7);
+    let config = String::from_utf8(bench.read(&format!("out/{}/config.toml", report["rows"][0]["run"].as_str().unwrap()))).unwrap();
+    assert!(config.contains("epochs = 7"), "{config}");
+    assert!(String::from_utf8(bench.read("out/study.html")).unwrap().contains("<strong>7 epochs</strong> a training"));
+    bench.unlearn(&format!("{line} --resume")).refused(&["begun with another configuration", "epochs"]);
+}

@@ -115,6 +115,7 @@ impl Found {
             seed: study.seed,
             seeds: study.seeds,
             oracles: study.oracles,
+            epochs: study.epochs,
             set: study.set.clone(),
             methods: self.methods(),
             rows: self.rows.clone(),
@@ -160,7 +161,9 @@ fn pair_settings(study: &Study, dataset: &Dataset, index: usize) -> Result<(Stri
     let learn = pair.swap.learn.map(|c| c.0.to_string());
     let images = dataset.train.labels.iter().filter(|c| pair.before.slot(**c).is_some()).count();
     let name = format!("pair-{}-{forget}-{}", index + 1, learn.as_deref().unwrap_or("none"));
+    let recipe = study::recipe(dataset, images);
     let settings = Settings {
+        epochs: study.epochs.or(recipe.epochs),
         data: Some(study.data.clone()),
         classes: Some(numbers(&pair.before)),
         forget: Some(forget.to_string()),
@@ -168,7 +171,7 @@ fn pair_settings(study: &Study, dataset: &Dataset, index: usize) -> Result<(Stri
         oracles: Some(study.oracles),
         methods: Some(study.methods.clone()),
         set: study.set.clone(),
-        ..study::recipe(dataset, images)
+        ..recipe
     };
     Ok((name, settings))
 }

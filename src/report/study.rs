@@ -30,11 +30,12 @@ fn header(report: &Report, title: &str, runs: &[(String, Summary)]) -> String {
     let warnings = runs.iter().map(|(_, s)| s.scores.warnings.len()).sum::<usize>();
     let warned =
         if warnings == 0 { String::new() } else { format!("<li><strong>{}</strong> in its runs’ reports</li>", count(warnings, "warning")) };
+    let epochs = report.epochs.map_or(String::new(), |n| format!("<li><strong>{}</strong> a training</li>", count(n, "epoch")));
     let variants: String = report.set.iter().map(|set| format!("<li><strong>{}</strong></li>", escape(set))).collect();
     format!(
         "<header><p class=\"kicker\">Unlearning study</p><h1>{}</h1>\n\
          <p class=\"question\">On pairs that nobody chose, does the old class end up as in models that never saw it, and at what share of a retraining’s cost?</p>\n\
-         <ul class=\"meta\"><li>seed <strong>{}</strong></li><li><strong>{}</strong> a pair</li><li><strong>{}</strong> a pair</li>{variants}{warned}</ul></header>\n",
+         <ul class=\"meta\"><li>seed <strong>{}</strong></li><li><strong>{}</strong> a pair</li><li><strong>{}</strong> a pair</li>{epochs}{variants}{warned}</ul></header>\n",
         escape(title),
         report.seed,
         count(report.seeds, "original"),

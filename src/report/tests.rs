@@ -135,6 +135,7 @@ fn study_page(runs: Vec<Summary>) -> String {
         seed: 0,
         seeds: 1,
         oracles: 3,
+        epochs: None,
         set: vec!["regrow@b.cut=<i>".to_owned()],
         rows,
         means: of_means,
