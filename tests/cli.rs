@@ -45,6 +45,9 @@ fn lists_as_text() {
     assert_snapshot!("data-show", bench.unlearn("data show blobs").ok().out);
     // What is built in is in no folder; an empty variable names none.
     assert!(bench.unlearn("data fetch mnist-mini --data-dir here").ok().out.contains("nothing to fetch"));
+    let fetched = bench.unlearn("data fetch mnist-mini --data-dir here --json").json();
+    assert_eq!((&fetched["folder"], fetched["files"].as_array().map(Vec::len)), (&serde_json::Value::Null, Some(0)));
+    assert!(!bench.path("here").exists());
     let output = bench.command("data list").env("UNLEARN_DATA", "").output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && said.contains("--data-dir") && said.contains("name a folder"), "{said}");

@@ -234,7 +234,10 @@ fn regrow_is_warned_of_where_much_lies_above_the_cut() {
         (regrow.build)(&parameters.parse().unwrap()).unwrap().cautions(&task.for_method("regrow", regrow.needs), &like, &recipe).unwrap()
     };
     let cautions = |arch: &str, parameters: &str| by(arch, parameters, false);
-    assert_eq!(cautions("cnn-s", ""), Vec::<String>::new());
+    // So long a training pays for all images: enough where they are augmented.
+    let long = cautions("cnn-s", "");
+    assert!(long.len() == 1 && long[0].contains("pays for all images") && long[0].contains("three of seven"), "{long:?}");
+    assert_eq!(by("cnn-s", "", true), Vec::<String>::new());
     let large = cautions("resnet20", "");
     assert!(large.len() == 1 && large[0].starts_with("32 % of the network's arithmetic lies above the cut"), "{large:?}");
     let grown = cautions("resnet20", "budget = 0.3");

@@ -78,7 +78,10 @@ fn show(name: &str, dir: &Path, out: Option<&Path>, augmented: bool, seed: u64, 
 
 fn fetch(name: &str, dir: &Path, json: bool, output: &Output) -> Result<()> {
     let entry = data::find(name)?;
-    if entry.files.is_empty() && !json {
+    if entry.files.is_empty() {
+        if json {
+            return print_json(&json!({ "name": name, "folder": null, "files": [] }), output);
+        }
         output.result(&format!("{name} is part of this program: there is nothing to fetch"));
         return Ok(());
     }

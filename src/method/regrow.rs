@@ -141,6 +141,8 @@ const CACHED_ENOUGH: (usize, &str) =
 const TAUGHT_CACHED_ENOUGH: (usize, &str) =
     (500, "with 250 of them one of eight swaps came out matched, with 500 eight of eight on training images, with 600 sixteen of 21 held out");
 const GROWN_CACHED_ENOUGH: (usize, &str) = (500, "with 250 of them a swap that was grown from nothing was not matched, with 500 it was");
+/// From docs/study-length.md: of the swaps whose budget paid for all images, which were not augmented, how many were matched.
+const LONG: &str = "three of seven";
 /// Share of the network's arithmetic up to which a top counts as small, that of `cnn-s`, and what a larger one keeps; docs/study-choices.md has the choice.
 const SMALL_TOP: f64 = 0.21;
 const KEPT: f64 = 0.6;
@@ -337,13 +339,20 @@ impl Method for Regrow {
                  {fine:.0} % 29 of 62 swaps were matched, with the 32 % of resnet20 none of four pairs (docs/study-cifar10.md). A retraining is safer."
             )
         });
+        let paid_for = above <= fine && !grown && plan.retain >= 1.0 && !recipe.augment;
+        let long = (paid_for && retain.is_none()).then(|| {
+            format!(
+                "its budget pays for all images, which are not augmented: of swaps where it did {LONG} were matched (docs/study-length.md). A \
+                 retraining is safer."
+            )
+        });
         let untried = (last > fine && grown).then(|| {
             format!(
                 "{above:.0} % of the network's arithmetic lies above the cut, to be grown from nothing with {budget:.1} % of a retraining; that was \
                  seen to match where a network's last stage is up to {fine:.0} % of it, and here it is {last:.0} % (docs/study.md). A retraining is safer."
             )
         });
-        Ok(learn.into_iter().chain(retain).chain(large).chain(untried).collect())
+        Ok(learn.into_iter().chain(retain).chain(large).chain(long).chain(untried).collect())
     }
 
     fn apply(&self, original: Classifier, task: &SwapTask, ctx: &mut Context) -> Result<Classifier> {
