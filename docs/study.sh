@@ -173,3 +173,31 @@ for pair in 6-3 7-1 2-5 9-4 8-0; do
         $(followed b30-conv2 budget=0.3 cut=conv2 distil=0.0) \
         --out "$out/small/$pair" --resume --quiet
 done
+
+# 5. Originals trained longer: MNIST for 20 epochs instead of five, and 600 images a class of CIFAR-10's training images for 30 (docs/study-length.md).
+length=$out/length
+$unlearn study --data mnist --pairs 5 --seed 44 --oracles 5 --epochs 5 --methods regrow --out "$length/mnist-5" --resume --quiet
+$unlearn study --data mnist --pairs 5 --seed 44 --oracles 5 --epochs 20 --methods regrow,regrow@labels,regrow@grown --set regrow@labels.distil=0.0 \
+    --set regrow@grown.cut=conv2 --set regrow@grown.keep=0.0 --set regrow@grown.distil=0.0 --set regrow@grown.learn_boost=1.0 \
+    --store "$length/store" --out "$length/mnist-20" --resume --quiet
+for run in "$length"/mnist-20/pair-*; do
+    $unlearn swap --config "$run/config.toml" --methods regrow@10,regrow@30,regrow@longer --set regrow@10.budget=0.1 --set regrow@30.budget=0.3 \
+        --set regrow@longer.epochs=8 --set regrow@longer.distil=0.0 --controls false --store "$length/store" \
+        --out "$length/mnist-20-budgets/$(basename "$run")" --resume --quiet
+done
+docs/families.py "$length"/mnist-*/pair-*/scores.json
+if [ -d "$data/cifar10" ]; then # an hour and a half
+    [ -d "$length/few" ] || python3 docs/dev_split.py "$data" "$length/few" cifar10 600 1000
+    for forget in 9 6; do
+        variants=(--set regrow@seed-1.seed=1 --set regrow@seed-2.seed=2)
+        for keep in 0 3; do
+            variants+=(--set "regrow@k$keep.keep=0.$keep" --set "regrow@k${keep}b1.keep=0.$keep" --set "regrow@k${keep}b1.learn_boost=1.0")
+        done
+        for keep in 0 3 6; do variants+=(--set "regrow@g1k$keep.cut=group1" --set "regrow@g1k$keep.keep=0.$keep"); done
+        $unlearn swap --data cifar10 --data-dir "$length/few" --classes "0,1,2,4,5,7,8,$forget" --forget "$forget" --learn 3 --arch resnet20 \
+            --epochs 30 --batch 128 --lr 0.003 --schedule cosine --seed 1 --oracles 5 "${variants[@]}" \
+            --methods regrow,regrow@seed-1,regrow@seed-2,regrow@k0,regrow@k0b1,regrow@k3,regrow@k3b1,regrow@g1k0,regrow@g1k3,regrow@g1k6 \
+            --store "$length/store" --out "$length/few-$forget-3" --resume --quiet
+        docs/families.py "$length/few-$forget-3/scores.json"
+    done
+fi
