@@ -134,14 +134,14 @@ const LEARN_ENOUGH: usize = 100;
 const LEARN_TOO_FEW: usize = 20;
 const BUDGET_FOR_FEW: f64 = 0.3;
 /// From docs/study.md: samples of the smallest retained class in the cache below which a top that follows labels alone is warned of, more than all
-/// those with which most swaps were not matched, and what was measured; the same, about those with which they were, where the original's answers
-/// are followed; and, from docs/extremes.md, where the top is grown from nothing.
+/// those with which most swaps were not matched (but for those of `LONG`), and what was measured; the same, about those with which they were,
+/// where the original's answers are followed; and, from docs/extremes.md, where the top is grown from nothing.
 const CACHED_ENOUGH: (usize, &str) =
     (4000, "with 540 of them one of five swaps came out matched, with 1500 to 1700 of them 13 of 41, and with regrow.budget = 0.3 nine of eleven");
 const TAUGHT_CACHED_ENOUGH: (usize, &str) =
     (500, "with 250 of them one of eight swaps came out matched, with 500 eight of eight on training images, with 600 sixteen of 21 held out");
 const GROWN_CACHED_ENOUGH: (usize, &str) = (500, "with 250 of them a swap that was grown from nothing was not matched, with 500 it was");
-/// From docs/study-length.md: of the swaps whose budget paid for all images, which were not augmented, how many were matched.
+/// From docs/study-length.md: of the swaps by default settings whose budget paid for all images, which were not augmented, how many were matched.
 const LONG: &str = "three of seven";
 /// Share of the network's arithmetic up to which a top counts as small, that of `cnn-s`, and what a larger one keeps; docs/study-choices.md has the choice.
 const SMALL_TOP: f64 = 0.21;
@@ -339,11 +339,12 @@ impl Method for Regrow {
                  {fine:.0} % 29 of 62 swaps were matched, with the 32 % of resnet20 none of four pairs (docs/study-cifar10.md). A retraining is safer."
             )
         });
-        let paid_for = above <= fine && !grown && plan.retain >= 1.0 && !recipe.augment;
-        let long = (paid_for && retain.is_none()).then(|| {
+        let much = !grown && (plan.follows || plan.retain >= 1.0) && learn.is_none() && retain.is_none();
+        let long = (above <= fine && much && !recipe.augment).then(|| {
+            let paid = 100.0 * plan.retain.min(1.0);
             format!(
-                "its budget pays for all images, which are not augmented: of swaps where it did {LONG} were matched (docs/study-length.md). A \
-                 retraining is safer."
+                "its budget pays for {paid:.0} % of the retained images, which are not augmented: of swaps where it did for all {LONG} were matched \
+                 (docs/study-length.md). A retraining is safer."
             )
         });
         let untried = (last > fine && grown).then(|| {
