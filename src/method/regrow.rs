@@ -343,8 +343,8 @@ impl Method for Regrow {
         let long = (above <= fine && much && !recipe.augment).then(|| {
             let paid = 100.0 * plan.retain.min(1.0);
             format!(
-                "its budget pays for {paid:.0} % of the retained images, which are not augmented: of swaps where it did for all {LONG} were matched \
-                 (docs/study-length.md). A retraining is safer."
+                "its budget pays for {paid:.0} % of the retained images, which are not augmented; of the swaps where it paid for all of them \
+                 {LONG} were matched (docs/study-length.md). A retraining is safer."
             )
         });
         let untried = (last > fine && grown).then(|| {
