@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::assess::hides_from_features;
 use crate::config::{Settings, parse_set, read_keys};
 use crate::context::Schedule;
-use crate::data::{ClassId, ClassMap, Dataset, Swap};
+use crate::data::{ClassId, ClassMap, Dataset, Swap, classes};
 use crate::error::{Error, Result};
 use crate::method;
 use crate::rng;
@@ -39,9 +39,15 @@ pub struct StudySettings {
     /// Where downloaded sets lie [default: the platform's cache directory]
     #[arg(long, env = "UNLEARN_DATA", value_parser = crate::config::folder())]
     pub data_dir: Option<PathBuf>,
-    /// Pairs of an old and a new class, each with its own random choice of the original's classes [default: 3]
+    /// Pairs of an old and a new class, drawn, each with its own random choice of the original's classes [default: 3]
     #[arg(long)]
     pub pairs: Option<usize>,
+    /// Old classes of pairs that are named instead of drawn, comma-separated, each a swap of its own; what else the original has is still drawn
+    #[arg(long)]
+    pub forget: Option<String>,
+    /// Their new classes, in the order of the old ones; leave it out for plain unlearning
+    #[arg(long)]
+    pub learn: Option<String>,
     /// Seed of the choice and of every training [default: 0]
     #[arg(long)]
     pub seed: Option<u64>,
@@ -71,7 +77,7 @@ pub struct StudySettings {
 }
 
 /// Keys of [`StudySettings`] in a file.
-const KEYS: &[&str] = &["data", "data-dir", "pairs", "seed", "seeds", "oracles", "epochs", "methods", "set", "threads", "store"];
+const KEYS: &[&str] = &["data", "data-dir", "pairs", "forget", "learn", "seed", "seeds", "oracles", "epochs", "methods", "set", "threads", "store"];
 
 impl StudySettings {
     /// Reads a TOML file.
@@ -87,7 +93,10 @@ impl StudySettings {
         Self {
             data: self.data.or(fallback.data),
             data_dir: self.data_dir.or(fallback.data_dir),
-            pairs: self.pairs.or(fallback.pairs),
+            // Who names pairs wants these, whatever the file says of pairs, and who wants some drawn none that it names.
+            learn: if self.pairs.is_some() || self.forget.is_some() { self.learn } else { self.learn.or(fallback.learn) },
+            pairs: if self.forget.is_some() { self.pairs } else { self.pairs.or(fallback.pairs) },
+            forget: if self.pairs.is_some() { self.forget } else { self.forget.or(fallback.forget) },
             seed: self.seed.or(fallback.seed),
             seeds: self.seeds.or(fallback.seeds),
             oracles: self.oracles.or(fallback.oracles),
@@ -105,8 +114,8 @@ impl StudySettings {
 pub struct Study {
     /// Data set.
     pub data: String,
-    /// Pairs, at least one.
-    pub pairs: usize,
+    /// Which pairs.
+    pub pairs: Pairs,
     /// Seed of the choice and of the first training.
     pub seed: u64,
     /// Seeds a pair, at least one; `seed + seeds - 1` is a seed.
@@ -121,6 +130,42 @@ pub struct Study {
     pub set: Vec<String>,
 }
 
+/// The pairs of a study.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Pairs {
+    /// So many, at least one, drawn by the seed.
+    Drawn(usize),
+    /// These, as the user wrote them.
+    Named {
+        /// The old classes.
+        forget: String,
+        /// The new ones, in that order; none in plain unlearning.
+        learn: Option<String>,
+    },
+}
+
+impl Pairs {
+    fn of(settings: &StudySettings) -> Result<Self> {
+        match (&settings.forget, settings.pairs) {
+            (Some(_), Some(_)) => {
+                let what = "with --pairs, which has pairs drawn";
+                Err(Error::input("--forget", what, "leave one of them out: pairs are either drawn or named"))
+            }
+            (Some(forget), None) => Ok(Self::Named { forget: forget.clone(), learn: settings.learn.clone() }),
+            (None, _) if settings.learn.is_some() => {
+                Err(Error::input("--learn", "new classes, and no old ones", "name those, too: --forget, in the same order"))
+            }
+            (None, pairs) => Ok(Self::Drawn(pairs.unwrap_or(3))),
+        }
+    }
+
+    /// Whether nobody chose them.
+    pub fn drawn(&self) -> bool {
+        matches!(self, Self::Drawn(_))
+    }
+}
+
 impl TryFrom<&StudySettings> for Study {
     type Error = Error;
 
@@ -128,9 +173,9 @@ impl TryFrom<&StudySettings> for Study {
         let Some(data) = settings.data.clone() else {
             return Err(Error::input("--data", "missing: a study of which data set?", "name one of `unlearn list data`, for example --data mnist"));
         };
-        let (pairs, seed, seeds) = (settings.pairs.unwrap_or(3), settings.seed.unwrap_or(0), settings.seeds.unwrap_or(1));
+        let (pairs, seed, seeds) = (Pairs::of(settings)?, settings.seed.unwrap_or(0), settings.seeds.unwrap_or(1));
         for (flag, count, what) in [
-            ("--pairs", Some(pairs), "nothing would be swapped"),
+            ("--pairs", settings.pairs, "nothing would be swapped"),
             ("--seeds", Some(seeds), "nothing would be swapped"),
             ("--epochs", settings.epochs, "nothing would be trained"),
         ] {
@@ -165,12 +210,26 @@ pub struct Pair {
     pub swap: Swap,
 }
 
-/// Pair number `index` of a study with `seed`: the classes of `dataset` in an order drawn from the stream `study`; the first become the
-/// original's (at most 20, of colour images 8, at least one left out), the first of them is the old one, the first one left out the new one.
-///
-/// # Errors
-/// A data set of fewer than three classes.
-pub fn pair(dataset: &Dataset, seed: u64, index: usize) -> Result<Pair> {
+impl Study {
+    /// Every pair: of `dataset`'s classes in an order drawn from the stream `study` the first become the original's (at most 20, of colour images
+    /// 8, at least one left out), the first of them is the old one, the first one left out the new one. Where a swap is named its old class is put
+    /// first and its new one is left out.
+    ///
+    /// # Errors
+    /// A data set of fewer than three classes; swaps of classes that it does not have.
+    pub fn pairs(&self, dataset: &Dataset) -> Result<Vec<Pair>> {
+        match &self.pairs {
+            Pairs::Drawn(pairs) => (0..*pairs).map(|index| pair(dataset, self.seed, index, None)).collect(),
+            Pairs::Named { forget, learn } => {
+                let swaps = classes::parse_swaps(forget, learn.as_deref(), dataset)?;
+                swaps.into_iter().enumerate().map(|(index, swap)| pair(dataset, self.seed, index, Some(swap))).collect()
+            }
+        }
+    }
+}
+
+/// Pair number `index` of a study with `seed`.
+fn pair(dataset: &Dataset, seed: u64, index: usize, named: Option<Swap>) -> Result<Pair> {
     let all = dataset.class_names.len();
     if all < 3 {
         return Err(Error::input(&dataset.name, format!("{all} classes: a study needs three to draw from"), "use another data set"));
@@ -178,10 +237,13 @@ pub fn pair(dataset: &Dataset, seed: u64, index: usize) -> Result<Pair> {
     let mut order: Vec<ClassId> = (0..all as u16).map(ClassId).collect();
     order.shuffle(&mut rng::stream(seed, "study", index as u64));
     let count = (all - 1).min(if is_grey(dataset) { MOST_CLASSES } else { MOST_COLOUR_CLASSES });
-    let swap = Swap { forget: order[0], learn: Some(order[count]) };
-    let mut before = order[..count].to_vec();
+    let swap = named.unwrap_or(Swap { forget: order[0], learn: Some(order[count]) });
+    order.retain(|class| *class != swap.forget && Some(*class) != swap.learn);
+    let mut before = [&[swap.forget], &order[..order.len().min(count - 1)]].concat();
     before.sort();
-    Ok(Pair { before: ClassMap::new(before)?, swap })
+    let before = ClassMap::new(before)?;
+    before.swapped(swap)?;
+    Ok(Pair { before, swap })
 }
 
 fn is_grey(dataset: &Dataset) -> bool {
@@ -209,6 +271,8 @@ pub struct Report {
     pub format: u32,
     /// Data set.
     pub dataset: String,
+    /// How many pairs were drawn, or the classes of those that were named.
+    pub pairs: Pairs,
     /// Seed.
     pub seed: u64,
     /// Seeds a pair.
@@ -356,9 +420,52 @@ mod tests {
         assert_eq!(flags, KEYS);
     }
 
+    fn of_blobs() -> StudySettings {
+        StudySettings { data: Some("blobs".into()), ..StudySettings::default() }
+    }
+
+    #[test]
+    fn named_pairs_are_of_any_classes_and_all_else_is_drawn() {
+        let set = synthetic::blobs().expect("made on the spot");
+        let named = |forget: &str, learn: Option<&str>| {
+            let settings = StudySettings { forget: Some(forget.into()), learn: learn.map(Into::into), ..of_blobs() };
+            Study::try_from(&settings).expect("complete").pairs(&set)
+        };
+        let pairs = named("0,centre", Some("sides,north-west")).expect("a pair each");
+        assert_eq!(pairs.iter().map(|p| p.swap.label()).collect::<Vec<_>>(), ["0-5", "4-0"]);
+        for pair in &pairs {
+            assert!(pair.before.len() == set.class_names.len() - 1 && pair.before.swapped(pair.swap).is_ok());
+        }
+        // What is drawn is drawn as for pairs that are: naming those changes nothing.
+        let drawn = Study::try_from(&StudySettings { pairs: Some(1), ..of_blobs() }).expect("complete").pairs(&set).expect("enough classes");
+        let Swap { forget, learn } = drawn[0].swap;
+        assert_eq!(named(&forget.0.to_string(), learn.map(|c| c.0.to_string()).as_deref()).expect("that one"), drawn);
+        assert_eq!(named("centre", None).expect("plain unlearning")[0].swap.learn, None);
+        for (forget, learn, says) in
+            [("0", "0", "also the class to forget"), ("0,1", "2", "1 to learn, 2 to forget"), ("0", "middle", "no class of blobs")]
+        {
+            assert!(named(forget, Some(learn)).expect_err("refused").to_string().contains(says), "{says}");
+        }
+    }
+
+    #[test]
+    fn pairs_are_drawn_or_named_and_flags_win_over_the_file() {
+        let drawn = StudySettings { pairs: Some(2), ..of_blobs() };
+        let named = StudySettings { forget: Some("0".into()), learn: Some("1".into()), ..of_blobs() };
+        let pairs = |settings: StudySettings| Study::try_from(&settings).map(|study| study.pairs);
+        assert_eq!(pairs(drawn.clone().or(named.clone())).expect("drawn"), Pairs::Drawn(2));
+        assert_eq!(pairs(named.clone().or(drawn)).expect("named"), Pairs::Named { forget: "0".into(), learn: Some("1".into()) });
+        for (settings, says) in [
+            (StudySettings { pairs: Some(2), ..named.clone() }, "either drawn or named"),
+            (StudySettings { forget: None, ..named }, "new classes, and no old ones"),
+        ] {
+            assert!(pairs(settings).expect_err("refused").to_string().contains(says), "{says}");
+        }
+    }
+
     #[test]
     fn what_a_study_lacks_or_cannot_do_is_explained() {
-        let wanted = |seed, seeds| StudySettings { data: Some("blobs".into()), seed: Some(seed), seeds: Some(seeds), ..StudySettings::default() };
+        let wanted = |seed, seeds| StudySettings { seed: Some(seed), seeds: Some(seeds), ..of_blobs() };
         assert_eq!(Study::try_from(&wanted(u64::MAX - 1, 2)).expect("just fits").methods, ["regrow", "logit-mask", "head-distil"]);
         for (settings, says) in [(wanted(u64::MAX, 2), "not as many seeds"), (wanted(0, 0), "--seeds 0"), (StudySettings::default(), "--data")] {
             assert!(Study::try_from(&settings).expect_err("refused").to_string().contains(says), "{says}");
@@ -369,9 +476,10 @@ mod tests {
     fn pairs_are_possible_swaps_and_repeat() {
         let set = synthetic::blobs().expect("made on the spot");
         let mut seen = std::collections::BTreeSet::new();
-        for i in 0..20 {
-            let pair = super::pair(&set, 3, i).expect("enough classes");
-            assert_eq!(pair, super::pair(&set, 3, i).expect("enough classes"));
+        let drawn = |pairs| Study::try_from(&StudySettings { pairs: Some(pairs), seed: Some(3), ..of_blobs() }).expect("complete").pairs(&set);
+        let pairs = drawn(20).expect("enough classes");
+        assert_eq!(pairs[..7], drawn(7).expect("enough classes"), "more of them are further ones");
+        for pair in pairs {
             assert_eq!(pair.before.len(), set.class_names.len() - 1);
             pair.before.swapped(pair.swap).expect("a possible swap");
             seen.insert((pair.swap.forget, pair.swap.learn));

@@ -135,3 +135,19 @@ fn trainings_are_as_long_as_asked() {
     assert!(String::from_utf8(bench.read("out/study.html")).unwrap().contains("<strong>7 epochs</strong> a training"));
     bench.unlearn(&format!("{line} --resume")).refused(&["begun with another configuration", "epochs"]);
 }
+
+#[test]
+fn pairs_can_be_named() {
+    let bench = Bench::new();
+    let line = "study --data blobs --forget centre,north-west --learn sides,centre --oracles 0 --methods finetune --out out --threads 2";
+    let report = bench.unlearn(&format!("{line} --json")).json();
+    assert_eq!(report["pairs"], serde_json::json!({ "forget": "centre,north-west", "learn": "sides,centre" }));
+    let runs: std::collections::BTreeSet<&str> = report["rows"].as_array().unwrap().iter().map(|r| r["run"].as_str().unwrap()).collect();
+    assert_eq!(runs.into_iter().collect::<Vec<_>>(), ["pair-1-4-5", "pair-2-0-4"]);
+    bench.unlearn(&format!("{line} --resume")).ok();
+    // All of them are looked at before any work.
+    bench.unlearn("study --data blobs --forget centre,sides --learn sides,middle --out other").refused(&["--learn", "`middle` is no class of blobs"]);
+    bench.unlearn("study --data blobs --pairs 1 --forget centre --learn sides --out other").refused(&["--pairs", "either drawn or named"]);
+    bench.unlearn("study --data blobs --learn sides --out other").refused(&["--learn", "no old ones", "--forget"]);
+    assert!(!bench.path("other").exists());
+}

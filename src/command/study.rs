@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use unlearn::audit::verdict;
 use unlearn::config::Settings;
-use unlearn::data::{ClassMap, Dataset, data_dir};
+use unlearn::data::{Dataset, classes::by_label, data_dir};
 use unlearn::error::{Error, Result};
 use unlearn::output::Output;
-use unlearn::study::{self, MethodSummary, Report, Row, Study, StudySettings};
+use unlearn::study::{self, MethodSummary, Pair, Report, Row, Study, StudySettings};
 use unlearn::summary::{ModelKind, Scores, Summary};
 use unlearn::{files, report as page, store};
 
@@ -31,13 +31,14 @@ pub fn study(args: StudyArgs, json: bool, output: &Output) -> Result<()> {
     let store = shared_store(&study, settings.store, &out);
     let mut found = Found::default();
     let mut report = None;
-    for index in 0..study.pairs {
-        let (name, pair) = pair_settings(&study, &dataset, index)?;
+    let pairs = study.pairs(&dataset)?;
+    for (index, pair) in pairs.iter().enumerate() {
+        let (name, pair) = pair_settings(&study, &dataset, index, pair);
         let pair = Settings { data_dir: settings.data_dir.clone(), store: store.clone(), ..pair };
         let epochs = pair.training()?.epochs;
         for seed in (study.seed..).take(study.seeds) {
             let (name, settings) = with_seed(&name, pair.clone(), seed, study.seed);
-            output.status(&format!("{name}: pair {} of {}", index + 1, study.pairs));
+            output.status(&format!("{name}: pair {} of {}", index + 1, pairs.len()));
             let out = out.join(&name);
             let resume = out.exists();
             let summary = swap::summary(SwapArgs { config: None, out, resume, model: None, settings }, output)?;
@@ -112,6 +113,7 @@ impl Found {
         let report = Report {
             format: study::FORMAT,
             dataset: dataset.name.clone(),
+            pairs: study.pairs.clone(),
             seed: study.seed,
             seeds: study.seeds,
             oracles: study.oracles,
@@ -153,25 +155,20 @@ fn with_seed(name: &str, settings: Settings, seed: u64, first: u64) -> (String, 
     (name, Settings { seed: Some(seed), oracle_seed: Some(first), ..settings })
 }
 
-/// Name of the run and settings of pair `index`.
-fn pair_settings(study: &Study, dataset: &Dataset, index: usize) -> Result<(String, Settings)> {
-    let pair = study::pair(dataset, study.seed, index)?;
-    let numbers = |map: &ClassMap| map.classes().iter().map(|c| c.0.to_string()).collect::<Vec<_>>().join(",");
-    let forget = pair.swap.forget.0;
-    let learn = pair.swap.learn.map(|c| c.0.to_string());
+/// Name of the run and settings of the study's `pair`, number `index`.
+fn pair_settings(study: &Study, dataset: &Dataset, index: usize, pair: &Pair) -> (String, Settings) {
     let images = dataset.train.labels.iter().filter(|c| pair.before.slot(**c).is_some()).count();
-    let name = format!("pair-{}-{forget}-{}", index + 1, learn.as_deref().unwrap_or("none"));
     let recipe = study::recipe(dataset, images);
     let settings = Settings {
         epochs: study.epochs.or(recipe.epochs),
         data: Some(study.data.clone()),
-        classes: Some(numbers(&pair.before)),
-        forget: Some(forget.to_string()),
-        learn,
+        classes: Some(by_label(pair.before.classes())),
+        forget: Some(by_label(&[pair.swap.forget])),
+        learn: pair.swap.learn.map(|class| by_label(&[class])),
         oracles: Some(study.oracles),
         methods: Some(study.methods.clone()),
         set: study.set.clone(),
         ..recipe
     };
-    Ok((name, settings))
+    (format!("pair-{}-{}", index + 1, pair.swap.label()), settings)
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{FORMAT, Settings};
 use crate::audit::ProbeSamples;
 use crate::context::{Pipeline, Recipe, TrainSettings};
-use crate::data::{ClassId, Dataset, Scarcity, Swap, SwapTask};
+use crate::data::{ClassId, Dataset, Scarcity, Swap, SwapTask, classes::by_label};
 use crate::error::{Error, Result};
 use crate::method;
 use crate::model::Classifier;
@@ -84,11 +84,11 @@ fn is_true(value: &bool) -> bool {
 /// What a run was asked for, to ask for it again; where data and store lie and the threads stay open, as they change no result.
 impl From<RunConfig> for Settings {
     fn from(run: RunConfig) -> Self {
-        let list = |classes: Vec<u16>| classes.iter().map(u16::to_string).collect::<Vec<_>>().join(",");
-        let (forget, learn): (Vec<u16>, Vec<Option<u16>>) = run.swaps().map(|s| (s.forget.0, s.learn.map(|c| c.0))).unzip();
+        let classes: Vec<ClassId> = run.classes.iter().copied().map(ClassId).collect();
+        let (forget, learn): (Vec<ClassId>, Vec<Option<ClassId>>) = run.swaps().map(|s| (s.forget, s.learn)).unzip();
         Self {
             data: Some(run.data),
-            classes: Some(list(run.classes)),
+            classes: Some(by_label(&classes)),
             augment: Some(run.augment),
             arch: Some(run.arch),
             epochs: Some(run.train.epochs),
@@ -100,8 +100,8 @@ impl From<RunConfig> for Settings {
             seed: Some(run.seed),
             oracle_seed: run.oracle_seed,
             device: Some(run.device),
-            forget: Some(list(forget)),
-            learn: run.learn.map(|_| list(learn.into_iter().flatten().collect())),
+            forget: Some(by_label(&forget)),
+            learn: run.learn.map(|_| by_label(&learn.into_iter().flatten().collect::<Vec<_>>())),
             learn_samples: run.learn_samples,
             retain_share: run.retain_share,
             methods: Some(run.methods),
@@ -241,7 +241,7 @@ mod tests {
         assert_eq!((again.seed, again.oracle_seed(), again.oracles, again.augment), (Some(4), 2, Some(3), Some(false)));
         let [classes, arch, data, forget, learn] =
             [again.classes.clone(), again.arch.clone(), again.data.clone(), again.forget.clone(), again.learn.clone()];
-        assert_eq!([classes, arch, data, forget, learn].map(Option::unwrap_or_default), ["4,0,1", "mlp", "blobs", "0,1", "5,3"]);
+        assert_eq!([classes, arch, data, forget, learn].map(Option::unwrap_or_default), ["#4,#0,#1", "mlp", "blobs", "#0,#1", "#5,#3"]);
         assert_eq!(again.probe_samples, Some(ProbeSamples::All));
         assert_eq!(again.methods().expect("known").len(), 1, "it had no controls");
         let (name, parameters) = again.methods().expect("known").remove(0);

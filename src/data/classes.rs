@@ -97,15 +97,23 @@ impl Swap {
     }
 }
 
-/// One class as a user writes it: a class name of the set (`A`, `airplane`, `7`) or, failing that, a label number.
+/// `classes` as [`parse_class`] reads them whatever they are called: `#4,#0,#1`.
+pub fn by_label(classes: &[ClassId]) -> String {
+    classes.iter().map(|c| format!("#{}", c.0)).collect::<Vec<_>>().join(",")
+}
+
+/// One class as a user writes it: a class name of the set (`A`, `airplane`, `7`) or, failing that, a label number; `#7` is always label 7.
 ///
 /// Names win over numbers: in EMNIST the text `7` is the digit (label 7 too), in CIFAR-10 `7` is label 7.
 pub fn parse_class(text: &str, dataset: &Dataset, flag: &str) -> Result<ClassId> {
     let text = text.trim();
-    if let Some(i) = dataset.class_names.iter().position(|n| n == text) {
+    let label = text.strip_prefix('#').filter(|label| label.parse::<usize>().is_ok());
+    if label.is_none()
+        && let Some(i) = dataset.class_names.iter().position(|n| n == text)
+    {
         return Ok(ClassId(i as u16));
     }
-    match text.parse::<usize>() {
+    match label.unwrap_or(text).parse::<usize>() {
         Ok(i) if i < dataset.class_names.len() => Ok(ClassId(i as u16)),
         Ok(i) => Err(Error::input(
             flag,
@@ -153,4 +161,24 @@ pub fn parse_classes(text: &str, dataset: &Dataset, seed: u64) -> Result<ClassMa
         return ClassMap::new(drawn.into_iter().map(|i| ClassId(i as u16)).collect());
     }
     ClassMap::new(text.split(',').map(|t| parse_class(t, dataset, "--classes")).collect::<Result<_>>()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::synthetic;
+
+    #[test]
+    fn names_win_over_numbers_and_a_label_can_be_meant_all_the_same() {
+        let mut set = synthetic::blobs().expect("made on the spot");
+        set.class_names = ["1", "0", "two", "three", "four", "five"].map(String::from).to_vec();
+        let class = |text: &str| parse_class(text, &set, "--forget");
+        assert_eq!(["0", "1", "5", "two", "#0", "#1"].map(|text| class(text).expect("a class")), [1, 0, 5, 2, 0, 1].map(ClassId));
+        let all: Vec<ClassId> = (0..6).map(ClassId).collect();
+        let read = parse_classes(&by_label(&all), &set, 0).expect("classes");
+        assert_eq!(read.classes(), all, "what the program writes it reads, whatever classes are called");
+        for (text, says) in [("6", "6 classes"), ("#6", "choose 0 to 5"), ("#two", "no class of blobs")] {
+            assert!(class(text).expect_err("refused").to_string().contains(says), "{text}");
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! The page of a study: does a method come out where retraining does, on pairs that nobody chose, and at what cost?
+//! The page of a study: does a method come out where retraining does, on pairs that nobody chose or that the user named, and at what cost?
 
 use super::families;
 use super::models::{Model, Models};
@@ -14,7 +14,8 @@ const LEAST_SHARE: f64 = 1e-3;
 /// The page of the study `report`: its `runs`, each with the name of its folder beside the page, and the `means` over their seeds.
 pub fn study(report: &Report, runs: &[(String, Summary)], means: &[(String, Summary)]) -> String {
     let pairs = runs.iter().map(|(_, s)| (s.scores.task.forget, s.scores.task.learn)).collect::<std::collections::BTreeSet<_>>().len();
-    let title = format!("{}: {} drawn at random", report.dataset, count(pairs, "pair"));
+    let how = if report.pairs.drawn() { "drawn at random" } else { "by name" };
+    let title = format!("{}: {} {how}", report.dataset, count(pairs, "pair"));
     let sections = [
         header(report, &title, runs),
         plot(report, runs),
@@ -32,9 +33,10 @@ fn header(report: &Report, title: &str, runs: &[(String, Summary)]) -> String {
         if warnings == 0 { String::new() } else { format!("<li><strong>{}</strong> in its runs’ reports</li>", count(warnings, "warning")) };
     let epochs = report.epochs.map_or(String::new(), |n| format!("<li><strong>{}</strong> a training</li>", count(n, "epoch")));
     let variants: String = report.set.iter().map(|set| format!("<li><strong>{}</strong></li>", escape(set))).collect();
+    let which = if report.pairs.drawn() { "On pairs that nobody chose, does" } else { "Does" };
     format!(
         "<header><p class=\"kicker\">Unlearning study</p><h1>{}</h1>\n\
-         <p class=\"question\">On pairs that nobody chose, does the old class end up as in models that never saw it, and at what share of a retraining’s cost?</p>\n\
+         <p class=\"question\">{which} the old class end up as in models that never saw it, and at what share of a retraining’s cost?</p>\n\
          <ul class=\"meta\"><li>seed <strong>{}</strong></li><li><strong>{}</strong> a pair</li><li><strong>{}</strong> a pair</li>{epochs}{variants}{warned}</ul></header>\n",
         escape(title),
         report.seed,

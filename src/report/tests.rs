@@ -1,7 +1,7 @@
 //! What must hold of every page, whatever the summary; and how the page and the tables are built.
 
 use super::{compare, fixture, html, markdown};
-use crate::study;
+use crate::study::{self, Pairs};
 use crate::summary::{Content, ModelKind, Score, Summary};
 
 /// A tag or the text between two.
@@ -124,6 +124,10 @@ fn pages() -> Vec<(&'static str, String)> {
 
 /// The page of a study of `runs`, with the first as their mean.
 fn study_page(runs: Vec<Summary>) -> String {
+    page_of_study(Pairs::Drawn(runs.len()), runs)
+}
+
+fn page_of_study(pairs: Pairs, runs: Vec<Summary>) -> String {
     let named: Vec<(String, Summary)> = runs.into_iter().enumerate().map(|(i, s)| (format!("pair-{}-6-3", i + 1), s)).collect();
     let means = vec![("pair-1-6-3-mean".to_owned(), named[0].1.clone())];
     let rows = |runs: &[(String, Summary)]| runs.iter().flat_map(|(name, s)| study::rows(name, Some(0), &s.scores, 10)).collect::<Vec<_>>();
@@ -132,6 +136,7 @@ fn study_page(runs: Vec<Summary>) -> String {
     let report = study::Report {
         format: 1,
         dataset: "a&b".to_owned(),
+        pairs,
         seed: 0,
         seeds: 1,
         oracles: 3,
@@ -162,6 +167,8 @@ fn a_study_draws_every_judged_model_and_oracle_of_every_run() {
     assert!(twice.contains("href=\"pair-2-6-3/report.html\"") && !twice.contains("pair-1-6-3-mean/report.html"));
     assert!(once.contains("a&amp;b: 1 pair drawn at random") && !once.contains("a&b"));
     assert!(once.contains("regrow@b.cut=&lt;i&gt;"));
+    let named = page_of_study(Pairs::Named { forget: "6".to_owned(), learn: Some("3".to_owned()) }, vec![fixture::swap()]);
+    assert!(named.contains("a&amp;b: 1 pair by name") && !named.contains("nobody chose") && once.contains("nobody chose"));
     assert!(study_page(vec![fixture::empty()]).contains("nothing was judged"));
 }
 
