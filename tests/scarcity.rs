@@ -265,6 +265,12 @@ fn warnings_come_before_the_work_and_stay_in_the_report() {
     assert!(String::from_utf8(bench.read("run/report.html")).unwrap().contains("the new class has 3 training images"));
     bench.unlearn("audit run --quiet").ok();
     assert_eq!(bench.scores("run").warnings, scores.warnings, "audited again");
+    let ran = bench.unlearn(&line("both", "regrow,regrow@b")).ok();
+    assert!(
+        ran.err.contains("warning: “regrow”, “regrow@b”: the new class has 3") && ran.err.matches("the new class has 3").count() == 1,
+        "{}",
+        ran.err
+    );
     let ran = bench.unlearn(&line("other", "finetune")).ok();
     assert!(!ran.err.contains("training images") && bench.scores("other").warnings.iter().all(|w| !w.contains("training images")), "{}", ran.err);
 }

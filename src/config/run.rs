@@ -169,21 +169,27 @@ impl RunConfig {
         Ok(config)
     }
 
-    /// What the methods were measured to fail at and `task` of `dataset`, on a network like `model`, asks of them: sentences that name method and remedy.
+    /// What the methods were measured to fail at and `task` of `dataset`, on a network like `model`, asks of them: sentences that name methods and remedy.
     ///
     /// # Errors
     /// Unknown methods and parameters.
     pub fn cautions(&self, task: &SwapTask, dataset: &Dataset, model: &Classifier) -> Result<Vec<String>> {
         let augment = !Pipeline::of(dataset, self.augment).augmentation.is_none();
         let recipe = Recipe { settings: self.train.clone(), augment };
-        let mut all = Vec::new();
+        let mut all: Vec<(String, Vec<String>)> = Vec::new();
         for name in &self.methods {
             let entry = method::find(name)?;
             let table = self.method.get(name).cloned().unwrap_or_default();
             let cautions = (entry.build)(&table)?.cautions(&task.for_method(name, entry.needs), model, &recipe)?;
-            all.extend(cautions.into_iter().map(|c| format!("“{name}”: {c}")));
+            for caution in cautions {
+                // Variants of a method mostly fail alike.
+                match all.iter_mut().find(|(known, _)| *known == caution) {
+                    Some((_, names)) => names.push(format!("“{name}”")),
+                    None => all.push((caution, vec![format!("“{name}”")])),
+                }
+            }
         }
-        Ok(all)
+        Ok(all.into_iter().map(|(caution, names)| format!("{}: {caution}", names.join(", "))).collect())
     }
 
     /// The first difference to `other` that would change a result, in words; builds of the same version are taken to agree.
