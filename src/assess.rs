@@ -114,7 +114,7 @@ pub fn assess(
     let exact = task.scarcity.retain_share.is_none();
     let mut warnings = warnings::on_verdicts(&verdict, &scores, calibration.as_ref(), exact);
     let controls = controls::checked(&verdict);
-    warnings.extend(warnings::on_accuracy(&scores, task.before.len()));
+    warnings.extend(warnings::on_accuracy(&verdict, &scores, task.before.len()));
     let cost = costs(models, exact);
     let scores = Scores {
         format: SCORES_FORMAT,

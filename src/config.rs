@@ -186,8 +186,14 @@ impl Settings {
     /// As [`read_keys`]; a run's file of another version.
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
-        match text.parse::<toml::Table>() {
-            Ok(table) if table.contains_key("data-sha256") => Ok(RunConfig::of(&text, path)?.into()),
+        /// What only a run's file has. Not by way of a table, which holds no seed above `i64::MAX`.
+        #[derive(Deserialize)]
+        #[serde(rename_all = "kebab-case")]
+        struct OfARun {
+            data_sha256: Option<serde::de::IgnoredAny>,
+        }
+        match toml::from_str::<OfARun>(&text) {
+            Ok(OfARun { data_sha256: Some(_) }) => Ok(RunConfig::of(&text, path)?.into()),
             _ => keys_of(&text, path, KEYS),
         }
     }

@@ -59,8 +59,11 @@ impl Drop for Lock {
 /// Whether [`write_bytes`] to `path` has a chance, found out before the work whose result is to go there.
 ///
 /// # Errors
-/// The folder, or the nearest one above it that there is, takes no file.
+/// A path that ends as a folder's; the folder, or the nearest one above it that there is, takes no file.
 pub fn can_be_written(path: &Path) -> Result<()> {
+    if path.to_string_lossy().ends_with(std::path::is_separator) {
+        return Err(Error::input(path.display().to_string(), "a folder, and no file in it", "name the file, too"));
+    }
     let above = path.ancestors().skip(1).map(|p| if p.as_os_str().is_empty() { Path::new(".") } else { p });
     let folder = above.into_iter().find(|p| p.exists()).unwrap_or(Path::new("."));
     tempfile::tempfile_in(folder).map_err(Error::io(path)).map(|_| ())

@@ -55,11 +55,12 @@ impl Run {
         if resume {
             suits(dir, config, resume)?;
         }
+        // First, as a folder with anything else in it is no run that could be gone on with.
         if !file.exists() {
-            for folder in ["models", "outputs"] {
-                std::fs::create_dir_all(dir.join(folder)).map_err(Error::io(dir))?;
-            }
             write_bytes(&file, config.to_toml()?.as_bytes())?;
+        }
+        for folder in ["models", "outputs"] {
+            std::fs::create_dir_all(dir.join(folder)).map_err(Error::io(dir))?;
         }
         Ok(Self { dir: dir.to_path_buf(), _alone: Some(alone) })
     }

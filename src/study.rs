@@ -1,33 +1,22 @@
-//! Held-out checks: random pairs of classes of a data set, with settings that follow from its size alone.
+//! Held-out checks: pairs of classes of a data set, with settings that follow from its size alone.
+
+mod pairs;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
 use crate::assess::hides_from_features;
-use crate::config::{Settings, parse_set, read_keys};
-use crate::context::Schedule;
-use crate::data::{ClassId, ClassMap, Dataset, Swap, classes};
+use crate::config::{parse_set, read_keys};
 use crate::error::{Error, Result};
 use crate::method;
-use crate::rng;
 use crate::summary::{ModelKind, Scores};
+
+pub use pairs::{Pair, Pairs, recipe};
 
 /// Version of `study.json`.
 pub const FORMAT: u32 = 1;
-
-/// Most classes of an original, and of one of colour images: the founding notebooks'.
-const MOST_CLASSES: usize = 20;
-const MOST_COLOUR_CLASSES: usize = 8;
-/// Images that a network meets in its training, each time it meets one counted: where a held-out part of the training images stops to
-/// gain (`cnn-s`, emnist-derived47: 88.3, 89.4, 89.3 % after 10, 20, 40 epochs of 9,600 images; MNIST: 99.1, 99.0, 98.9 % after 5, 10, 20 of
-/// 54,000).
-const GREY_IMAGES: usize = 240_000;
-/// The same for colour images, which take a deeper network: not where it stops to gain (that is beyond 30 epochs of CIFAR-10), but what two
-/// cores train in 20 minutes.
-const COLOUR_IMAGES: usize = 600_000;
 
 /// What a user may set; everything optional.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, clap::Args)]
@@ -130,42 +119,6 @@ pub struct Study {
     pub set: Vec<String>,
 }
 
-/// The pairs of a study.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(untagged)]
-pub enum Pairs {
-    /// So many, at least one, drawn by the seed.
-    Drawn(usize),
-    /// These, as the user wrote them.
-    Named {
-        /// The old classes.
-        forget: String,
-        /// The new ones, in that order; none in plain unlearning.
-        learn: Option<String>,
-    },
-}
-
-impl Pairs {
-    fn of(settings: &StudySettings) -> Result<Self> {
-        match (&settings.forget, settings.pairs) {
-            (Some(_), Some(_)) => {
-                let what = "with --pairs, which has pairs drawn";
-                Err(Error::input("--forget", what, "leave one of them out: pairs are either drawn or named"))
-            }
-            (Some(forget), None) => Ok(Self::Named { forget: forget.clone(), learn: settings.learn.clone() }),
-            (None, _) if settings.learn.is_some() => {
-                Err(Error::input("--learn", "new classes, and no old ones", "name those, too: --forget, in the same order"))
-            }
-            (None, pairs) => Ok(Self::Drawn(pairs.unwrap_or(3))),
-        }
-    }
-
-    /// Whether nobody chose them.
-    pub fn drawn(&self) -> bool {
-        matches!(self, Self::Drawn(_))
-    }
-}
-
 impl TryFrom<&StudySettings> for Study {
     type Error = Error;
 
@@ -194,73 +147,9 @@ impl TryFrom<&StudySettings> for Study {
                 return Err(Error::input(format!("--set {text}"), what, remedy));
             }
         }
-        let mut methods = settings.methods.clone().unwrap_or_else(|| vec!["regrow".into()]);
-        method::add_controls(&mut methods);
+        let methods = settings.methods.clone().unwrap_or_else(|| vec!["regrow".into()]);
         let (oracles, epochs) = (settings.oracles.unwrap_or(5), settings.epochs);
         Ok(Self { data, pairs, seed, seeds, oracles, epochs, methods, set: settings.set.clone() })
-    }
-}
-
-/// One swap of a study.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Pair {
-    /// The original's classes.
-    pub before: ClassMap,
-    /// The swap.
-    pub swap: Swap,
-}
-
-impl Study {
-    /// Every pair: of `dataset`'s classes in an order drawn from the stream `study` the first become the original's (at most 20, of colour images
-    /// 8, at least one left out), the first of them is the old one, the first one left out the new one. Where a swap is named its old class is put
-    /// first and its new one is left out.
-    ///
-    /// # Errors
-    /// A data set of fewer than three classes; swaps of classes that it does not have.
-    pub fn pairs(&self, dataset: &Dataset) -> Result<Vec<Pair>> {
-        match &self.pairs {
-            Pairs::Drawn(pairs) => (0..*pairs).map(|index| pair(dataset, self.seed, index, None)).collect(),
-            Pairs::Named { forget, learn } => {
-                let swaps = classes::parse_swaps(forget, learn.as_deref(), dataset)?;
-                swaps.into_iter().enumerate().map(|(index, swap)| pair(dataset, self.seed, index, Some(swap))).collect()
-            }
-        }
-    }
-}
-
-/// Pair number `index` of a study with `seed`.
-fn pair(dataset: &Dataset, seed: u64, index: usize, named: Option<Swap>) -> Result<Pair> {
-    let all = dataset.class_names.len();
-    if all < 3 {
-        return Err(Error::input(&dataset.name, format!("{all} classes: a study needs three to draw from"), "use another data set"));
-    }
-    let mut order: Vec<ClassId> = (0..all as u16).map(ClassId).collect();
-    order.shuffle(&mut rng::stream(seed, "study", index as u64));
-    let count = (all - 1).min(if is_grey(dataset) { MOST_CLASSES } else { MOST_COLOUR_CLASSES });
-    let swap = named.unwrap_or(Swap { forget: order[0], learn: Some(order[count]) });
-    order.retain(|class| *class != swap.forget && Some(*class) != swap.learn);
-    let mut before = [&[swap.forget], &order[..order.len().min(count - 1)]].concat();
-    before.sort();
-    let before = ClassMap::new(before)?;
-    before.swapped(swap)?;
-    Ok(Pair { before, swap })
-}
-
-fn is_grey(dataset: &Dataset) -> bool {
-    dataset.shape()[0] == 1
-}
-
-/// How networks are trained on `images` images of `dataset`.
-pub fn recipe(dataset: &Dataset, images: usize) -> Settings {
-    let grey = is_grey(dataset);
-    let wanted = if grey { GREY_IMAGES } else { COLOUR_IMAGES };
-    Settings {
-        arch: Some(if grey { "cnn-s" } else { "resnet20" }.into()),
-        epochs: Some(wanted.div_ceil(images.max(1)).clamp(5, 60)),
-        batch: Some(if grey { 64 } else { 128 }),
-        lr: Some(if grey { 5e-3 } else { 3e-3 }),
-        schedule: Some(Schedule::Cosine),
-        ..Settings::default()
     }
 }
 
@@ -347,8 +236,12 @@ pub struct MethodSummary {
     pub worst_passes_share: Option<f64>,
 }
 
-/// The rows of one pair, from the scores of its run with `seed`, or of their mean; `epochs` are those of its trainings.
-pub fn rows(run: &str, seed: Option<u64>, scores: &Scores, epochs: usize) -> Vec<Row> {
+/// The verdict on a method that there is no model of.
+pub const DIVERGED: &str = "diverged";
+
+/// The rows of one pair, from the scores of its run with `seed`, or of their mean; `epochs` are those of its trainings. Those of its `methods` that left no
+/// model, since their training diverged, have a row, too: they did not match.
+pub fn rows(run: &str, seed: Option<u64>, scores: &Scores, epochs: usize, methods: &[String]) -> Vec<Row> {
     let judged = |kind| matches!(kind, ModelKind::Method | ModelKind::Control);
     let row = |v: &crate::summary::Verdict| {
         let cost = scores.cost.iter().find(|c| c.model == v.model);
@@ -367,7 +260,24 @@ pub fn rows(run: &str, seed: Option<u64>, scores: &Scores, epochs: usize) -> Vec
             passes_share: cost.map(|c| c.train_passes / epochs as f64),
         }
     };
-    scores.verdict.iter().filter(|v| judged(v.kind)).map(row).collect()
+    let mut rows: Vec<Row> = scores.verdict.iter().filter(|v| judged(v.kind)).map(row).collect();
+    for name in methods.iter().filter(|name| scores.verdict.iter().all(|v| v.model != **name)) {
+        rows.push(Row {
+            run: run.to_string(),
+            seed,
+            forget: scores.task.forget_name.clone(),
+            learn: scores.task.learn_name.clone().unwrap_or_default(),
+            model: name.clone(),
+            kind: method::kind_of(name),
+            verdict: DIVERGED.into(),
+            hides_from_features: false,
+            within: 0,
+            judged: 0,
+            cost_share: None,
+            passes_share: None,
+        });
+    }
+    rows
 }
 
 /// Every method over its rows, a row a pair and seed, and the pairs' `means`, in order of first appearance.
@@ -410,7 +320,6 @@ pub fn methods(rows: &[Row], means: &[Row]) -> Vec<MethodSummary> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::synthetic;
 
     #[test]
     fn every_flag_is_a_key() {
@@ -420,71 +329,29 @@ mod tests {
         assert_eq!(flags, KEYS);
     }
 
-    fn of_blobs() -> StudySettings {
+    pub(super) fn of_blobs() -> StudySettings {
         StudySettings { data: Some("blobs".into()), ..StudySettings::default() }
-    }
-
-    #[test]
-    fn named_pairs_are_of_any_classes_and_all_else_is_drawn() {
-        let set = synthetic::blobs().expect("made on the spot");
-        let named = |forget: &str, learn: Option<&str>| {
-            let settings = StudySettings { forget: Some(forget.into()), learn: learn.map(Into::into), ..of_blobs() };
-            Study::try_from(&settings).expect("complete").pairs(&set)
-        };
-        let pairs = named("0,centre", Some("sides,north-west")).expect("a pair each");
-        assert_eq!(pairs.iter().map(|p| p.swap.label()).collect::<Vec<_>>(), ["0-5", "4-0"]);
-        for pair in &pairs {
-            assert!(pair.before.len() == set.class_names.len() - 1 && pair.before.swapped(pair.swap).is_ok());
-        }
-        // What is drawn is drawn as for pairs that are: naming those changes nothing.
-        let drawn = Study::try_from(&StudySettings { pairs: Some(1), ..of_blobs() }).expect("complete").pairs(&set).expect("enough classes");
-        let Swap { forget, learn } = drawn[0].swap;
-        assert_eq!(named(&forget.0.to_string(), learn.map(|c| c.0.to_string()).as_deref()).expect("that one"), drawn);
-        assert_eq!(named("centre", None).expect("plain unlearning")[0].swap.learn, None);
-        for (forget, learn, says) in
-            [("0", "0", "also the class to forget"), ("0,1", "2", "1 to learn, 2 to forget"), ("0", "middle", "no class of blobs")]
-        {
-            assert!(named(forget, Some(learn)).expect_err("refused").to_string().contains(says), "{says}");
-        }
-    }
-
-    #[test]
-    fn pairs_are_drawn_or_named_and_flags_win_over_the_file() {
-        let drawn = StudySettings { pairs: Some(2), ..of_blobs() };
-        let named = StudySettings { forget: Some("0".into()), learn: Some("1".into()), ..of_blobs() };
-        let pairs = |settings: StudySettings| Study::try_from(&settings).map(|study| study.pairs);
-        assert_eq!(pairs(drawn.clone().or(named.clone())).expect("drawn"), Pairs::Drawn(2));
-        assert_eq!(pairs(named.clone().or(drawn)).expect("named"), Pairs::Named { forget: "0".into(), learn: Some("1".into()) });
-        for (settings, says) in [
-            (StudySettings { pairs: Some(2), ..named.clone() }, "either drawn or named"),
-            (StudySettings { forget: None, ..named }, "new classes, and no old ones"),
-        ] {
-            assert!(pairs(settings).expect_err("refused").to_string().contains(says), "{says}");
-        }
     }
 
     #[test]
     fn what_a_study_lacks_or_cannot_do_is_explained() {
         let wanted = |seed, seeds| StudySettings { seed: Some(seed), seeds: Some(seeds), ..of_blobs() };
-        assert_eq!(Study::try_from(&wanted(u64::MAX - 1, 2)).expect("just fits").methods, ["regrow", "logit-mask", "head-distil"]);
+        assert_eq!(Study::try_from(&wanted(u64::MAX - 1, 2)).expect("just fits").methods, ["regrow"]);
         for (settings, says) in [(wanted(u64::MAX, 2), "not as many seeds"), (wanted(0, 0), "--seeds 0"), (StudySettings::default(), "--data")] {
             assert!(Study::try_from(&settings).expect_err("refused").to_string().contains(says), "{says}");
         }
     }
 
     #[test]
-    fn pairs_are_possible_swaps_and_repeat() {
-        let set = synthetic::blobs().expect("made on the spot");
-        let mut seen = std::collections::BTreeSet::new();
-        let drawn = |pairs| Study::try_from(&StudySettings { pairs: Some(pairs), seed: Some(3), ..of_blobs() }).expect("complete").pairs(&set);
-        let pairs = drawn(20).expect("enough classes");
-        assert_eq!(pairs[..7], drawn(7).expect("enough classes"), "more of them are further ones");
-        for pair in pairs {
-            assert_eq!(pair.before.len(), set.class_names.len() - 1);
-            pair.before.swapped(pair.swap).expect("a possible swap");
-            seen.insert((pair.swap.forget, pair.swap.learn));
-        }
-        assert!(seen.len() > 5, "pairs differ: {seen:?}");
+    fn a_method_that_diverged_is_a_swap_that_did_not_match() {
+        let mut scores = crate::report::fixture::empty().scores;
+        scores.verdict.clear();
+        let lost = |run: &str, seed| rows(run, seed, &scores, 5, &["a".into()]);
+        let all = lost("pair-1", Some(1));
+        assert_eq!((all[0].model.as_str(), all[0].verdict.as_str(), all[0].passes_share), ("a", DIVERGED, None));
+        let matched = Row { verdict: "matched".into(), run: "pair-1-seed-2".into(), seed: Some(2), ..all[0].clone() };
+        let found = methods(&[all[0].clone(), matched], &lost("pair-1-mean", None));
+        assert_eq!((found[0].matched, found[0].swaps, found[0].pairs, found[0].means_matched), (1, 2, 1, Some(0)));
     }
 
     #[test]

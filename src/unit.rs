@@ -99,6 +99,9 @@ pub struct UnitSpec<'a> {
     kernels: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     learn_samples: Option<usize>,
+    /// Of an oracle, whose class list does not say it: the classes of which there are so few, in the order in which they are drawn.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    scarce: Vec<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     retain_share: Option<f64>,
 }
@@ -233,6 +236,7 @@ impl Workshop<'_> {
     fn spec<'a>(&'a self, order: &'a Order<'_>, ctx: &Context, class_names: &'a [String]) -> Result<UnitSpec<'a>> {
         let by_method = order.parameters.is_some();
         let scarcity = self.config.scarcity();
+        let scarce_oracle = order.kind == ModelKind::Oracle && scarcity.learn_samples.is_some();
         Ok(UnitSpec {
             code: CODE,
             name: &order.name,
@@ -255,6 +259,7 @@ impl Workshop<'_> {
             parents: &order.parents,
             kernels: (!crate::kernels::in_use()).then_some("burn"),
             learn_samples: scarcity.learn_samples.filter(|_| by_method || order.kind == ModelKind::Oracle),
+            scarce: if scarce_oracle { self.config.swaps().filter_map(|s| s.learn).map(|c| c.0).collect() } else { vec![] },
             retain_share: scarcity.retain_share.filter(|_| by_method),
         })
     }

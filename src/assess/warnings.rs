@@ -60,7 +60,8 @@ pub fn on_verdicts(verdicts: &[Verdict], scores: &[Score], calibration: Option<&
             );
         }
     }
-    for v in verdicts.iter().filter(|v| exact && v.model == "retrain" && v.verdict != "matched" && v.verdict != "no verdict") {
+    let retrained = |v: &&Verdict| exact && v.kind == ModelKind::Method && v.model == "retrain";
+    for v in verdicts.iter().filter(retrained).filter(|v| v.verdict != "matched" && v.verdict != "no verdict") {
         warnings.push(format!(
             "“retrain”, an exactly retrained model, is judged {}: the oracle band is too narrow here. Use more --oracles before blaming a method.",
             v.verdict
@@ -77,7 +78,7 @@ pub fn on_calibration(c: &Calibration) -> Option<String> {
     let wider = c.widened_excess.max(c.widened_farthest);
     if c.matched < c.trials && (c.matched as f64) < c.confidence * c.trials as f64 {
         return Some(format!(
-            "{} of {} oracles, held out and judged by the others, are not matched whatever the limits: an oracle diverged. Train them anew.",
+            "{} of {} oracles, held out and judged by the others, are not matched whatever the limits: an oracle diverged, or lacks a figure that the others have. Train them anew.",
             c.trials - c.matched,
             c.trials
         ));
@@ -99,10 +100,12 @@ const BEYOND_GUESSING: f64 = 0.1;
 
 /// Warnings on an original of `classes` classes that guesses, and on oracles that are worse than it on what is retained: an under-trained
 /// oracle makes every method look erased.
-pub fn on_accuracy(scores: &[Score], classes: usize) -> Vec<String> {
-    let row = scores.iter().find(|s| s.model == "original" && s.audit == "accuracy" && s.metric == "retain_test");
-    let Some((original, oracles)) = row.and_then(|r| Some((r.value?, r.oracle_mean))) else {
-        return Vec::new();
+pub fn on_accuracy(verdicts: &[Verdict], scores: &[Score], classes: usize) -> Vec<String> {
+    let is_original = |s: &Score| verdicts.iter().any(|v| v.kind == ModelKind::Original && v.model == s.model);
+    let row = |metric| scores.iter().find(|s| s.audit == "accuracy" && s.metric == metric && is_original(s));
+    let guesses = row("test_mean_over_classes").and_then(|s| guesses(s.value?, classes));
+    let Some((original, oracles)) = row("retain_test").and_then(|r| Some((r.value?, r.oracle_mean))) else {
+        return guesses.into_iter().collect();
     };
     let lag = oracles.filter(|o| *o < original - ORACLE_LAG).map(|oracles| {
         format!(
@@ -111,7 +114,7 @@ pub fn on_accuracy(scores: &[Score], classes: usize) -> Vec<String> {
             100.0 * original
         )
     });
-    guesses(original, classes).into_iter().chain(lag).collect()
+    guesses.into_iter().chain(lag).collect()
 }
 
 /// A warning where an original of `classes` classes with this `accuracy` on its own test images hardly does better than guessing.
@@ -288,15 +291,20 @@ mod tests {
         let figures = |name: &str, kind, value| Figures {
             model: name.into(),
             kind,
-            figures: vec![("accuracy", Measured::new("retain_test", Some(value), "fraction", 0.01))],
+            figures: ["retain_test", "test_mean_over_classes"].map(|m| ("accuracy", Measured::new(m, Some(value), "fraction", 0.01))).to_vec(),
         };
-        let with_oracles_at = |value: f64| {
-            let oracles = (1..=3).map(|i| figures(&format!("oracle-{i}"), ModelKind::Oracle, value));
-            on_accuracy(&judge(&[figures("original", ModelKind::Original, 0.98)].into_iter().chain(oracles).collect::<Vec<_>>()).0, 10)
+        // Whatever the original's file is called.
+        let of = |original: f64, oracles: f64| {
+            let oracles = (1..=3).map(|i| figures(&format!("oracle-{i}"), ModelKind::Oracle, oracles));
+            let (scores, verdicts, _) = judge(&[figures("mine", ModelKind::Original, original)].into_iter().chain(oracles).collect::<Vec<_>>());
+            on_accuracy(&verdicts, &scores, 10)
         };
+        let with_oracles_at = |value| of(0.98, value);
         assert_eq!(with_oracles_at(0.97), Vec::<String>::new());
         let warnings = with_oracles_at(0.80); // 18 points behind
         assert!(warnings.len() == 1 && warnings[0].contains("80.0 %") && warnings[0].contains("98.0 %"), "{warnings:?}");
+        let warnings = of(0.15, 0.15);
+        assert!(warnings.len() == 1 && warnings[0].contains("answers 15.0 % of its own test images right"), "{warnings:?}");
     }
 
     #[test]

@@ -9,7 +9,8 @@ use crate::summary::Family;
 
 /// Accuracies in fractions. `retain_*`: share of retain samples answered with their slot. `new_*`: share of learn samples answered with
 /// the new class's slot. `old_in_old_slot_*`: share of old-class samples answered with the slot that the old class had: its accuracy in the
-/// original; after a swap, how many old-class samples are taken for the new class. `test_mean_over_classes`: the notebook's test accuracy.
+/// original; after a swap, how many old-class samples are taken for the new class. `test_mean_over_classes`: the notebook's test accuracy;
+/// of swaps made at once it leaves out the other swaps' new classes.
 #[derive(Debug)]
 pub struct Accuracy;
 
@@ -35,14 +36,16 @@ impl Audit for Accuracy {
 
     fn measure(&self, subject: &Subject<'_>, _ctx: &mut Context) -> Result<Findings> {
         let mut out = Vec::new();
+        let count = |role, part| subject.data.set(role, part).map_or(0, |samples| samples.len());
         for (part, name) in [(PartName::Train, "train"), (PartName::Test, "test")] {
-            out.push(Measured::new(format!("retain_{name}"), retain(subject, part), "fraction", TOLERANCE));
+            out.push(Measured::new(format!("retain_{name}"), retain(subject, part), "fraction", TOLERANCE).counted_on(count(Role::Retain, part)));
             if subject.task().learn.is_some() {
                 let new = subject.new_slot().and_then(|s| share(subject, Role::Learn, part, s));
-                out.push(Measured::new(format!("new_{name}"), new, "fraction", TOLERANCE));
+                out.push(Measured::new(format!("new_{name}"), new, "fraction", TOLERANCE).counted_on(count(Role::Learn, part)));
             }
             let old = subject.old_slot().and_then(|s| share(subject, Role::Forget, part, s));
-            out.push(Measured::new(format!("old_in_old_slot_{name}"), old, "fraction", TOLERANCE).showing_old_class().in_family(Family::Output));
+            let old = Measured::new(format!("old_in_old_slot_{name}"), old, "fraction", TOLERANCE).counted_on(count(Role::Forget, part));
+            out.push(old.showing_old_class().in_family(Family::Output));
         }
         out.push(Measured::new("test_mean_over_classes", mean_over_classes(subject), "fraction", TOLERANCE));
         Ok(out.into())

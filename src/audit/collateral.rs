@@ -52,20 +52,25 @@ impl Audit for Collateral {
     fn measure(&self, subject: &Subject<'_>, _ctx: &mut Context) -> Result<Findings> {
         let classes = retain_classes(subject);
         let accuracies: Vec<f64> = classes.iter().map(|(_, a)| *a).collect();
+        let fewest = hits(subject, Role::Retain, PartName::Test).iter().map(|(_, _, n)| *n).min().unwrap_or(0);
+        let near = near_old(subject);
         let changes = changes(subject, &classes);
         let (confidence, right) = answers(subject);
         let bins = reliability(&confidence, &right);
         let mut figures = vec![
-            Measured::new("worst_class_accuracy", least(&accuracies), "fraction", CLASS),
-            Measured::new("class_accuracy_spread", least(&accuracies).zip(most(&accuracies)).map(|(lo, hi)| hi - lo), "fraction", CLASS),
+            Measured::new("worst_class_accuracy", least(&accuracies), "fraction", CLASS).counted_on(fewest),
+            Measured::new("class_accuracy_spread", least(&accuracies).zip(most(&accuracies)).map(|(lo, hi)| hi - lo), "fraction", CLASS)
+                .counted_on(fewest),
             Measured::new("worst_class_change", least(&changes.iter().map(|(_, c)| *c).collect::<Vec<f64>>()), "fraction", CLASS)
-                .against(Reference::OraclesMeanSigned),
+                .against(Reference::OraclesMeanSigned)
+                .counted_on(fewest),
             Measured::new("largest_class_change", most(&changes.iter().map(|(_, c)| c.abs()).collect::<Vec<f64>>()), "fraction", CLASS)
                 .against(Reference::OraclesMean)
+                .counted_on(fewest)
                 .lower_is_better(),
             // Confidences that are NaN make the sum of their bin one.
             Measured::new("calibration_error", expected_calibration_error(&bins), "fraction", CALIBRATION),
-            Measured::new("near_old_accuracy", near_old(subject), "fraction", CLASS),
+            Measured::new("near_old_accuracy", near.map(|(share, _)| share), "fraction", CLASS).counted_on(near.map_or(0, |(_, images)| images)),
         ];
         let of_class =
             |(class, change): &(ClassId, f64)| Measured::new(format!("class_change_{}", class.0), Some(*change), "fraction", CLASS).descriptive();
@@ -144,12 +149,12 @@ fn nearest_to_old(subject: &Subject<'_>) -> Option<Vec<usize>> {
     Some(order)
 }
 
-fn near_old(subject: &Subject<'_>) -> Option<f64> {
+fn near_old(subject: &Subject<'_>) -> Option<(f64, usize)> {
     let near = nearest_to_old(subject).filter(|near| !near.is_empty())?;
     let answers = subject.me.signals.logits(Role::Retain, PartName::Test)?.argmax();
     let samples = subject.data.set(Role::Retain, PartName::Test)?;
     let right = near.iter().filter(|i| subject.me.map.slot(samples.class(**i)) == Some(Slot(answers[**i]))).count();
-    Some(right as f64 / near.len() as f64)
+    Some((right as f64 / near.len() as f64, near.len()))
 }
 
 #[cfg(test)]

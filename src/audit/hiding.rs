@@ -15,6 +15,9 @@ use crate::summary::Family;
 #[derive(Debug)]
 pub struct Hiding;
 
+/// Of swaps made at once each is judged without the others' classes.
+const WITHOUT_IMAGES: &str = "a class of the model has no test image at hand: it is another swap's new one, in that swap's report";
+
 impl Audit for Hiding {
     fn name(&self) -> &'static str {
         "hiding"
@@ -38,8 +41,9 @@ impl Audit for Hiding {
         let each = covariances(old, &classes);
         let defined: Vec<f64> = each.iter().flatten().copied().collect();
         let mut out = vec![
-            Measured::new("distribution", distribution(old, &classes), "nats", 0.01),
-            Measured::new("covariance_mean", (!defined.is_empty()).then(|| stats::mean(&defined)), "nats²", 0.1),
+            Measured::new("distribution", distribution(old, &classes), "nats", 0.01).undefined_because(|| WITHOUT_IMAGES.into()),
+            Measured::new("covariance_mean", (!defined.is_empty()).then(|| stats::mean(&defined)), "nats²", 0.1)
+                .undefined_because(|| "no old-class image is taken for a class whose test images are at hand".into()),
         ];
         // A single slot's group may hold a handful of samples: for reading, not for judging by.
         out.extend(each.into_iter().enumerate().map(|(i, v)| Measured::new(format!("covariance_{i}"), v, "nats²", 0.1).descriptive()));

@@ -174,6 +174,8 @@ pub struct Measured {
     pub family: Option<Family>,
     /// Whether it is a comparison with the oracles.
     pub reference: Reference,
+    /// Images that a share is counted on.
+    pub images: Option<usize>,
 }
 
 impl Measured {
@@ -194,7 +196,13 @@ impl Measured {
             shows_old_class: false,
             family: None,
             reference: Reference::Itself,
+            images: None,
         }
+    }
+
+    /// Is a share counted on so many images, or the mean of two of which one is counted on half as many.
+    pub fn counted_on(self, images: usize) -> Self {
+        Self { images: Some(images), ..self }
     }
 
     /// The less of it the better, such as a distance to the oracles: only above the band it is outside.

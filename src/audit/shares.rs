@@ -87,6 +87,9 @@ pub fn accuracies(name: &str, data: &AuditData, cut: &CutFeatures, mut accuracy:
     let most = SHARES.iter().map(|s| s.draws).max().unwrap_or(0);
     let orders: Vec<Order> = (0..most).map(|draw| Order::drawn(&classes, data.old(), data.seed, draw)).collect();
     let finite = cut.is_finite();
+    let old = data.is_old(PartName::Test);
+    let olds = old.iter().filter(|old| **old).count();
+    let images = 2 * olds.min(old.len() - olds);
     let mut out = Vec::new();
     for Share { suffix, share, draws, tolerance } in SHARES {
         let mut sum = Some(0.0);
@@ -99,7 +102,7 @@ pub fn accuracies(name: &str, data: &AuditData, cut: &CutFeatures, mut accuracy:
             sum = sum.zip(value).map(|(a, b)| a + b);
         }
         let mean = sum.map(|s| s / draws as f64);
-        out.push(Measured::new(format!("{name}{suffix}"), mean, "fraction", tolerance).showing_old_class().at(&cut.name));
+        out.push(Measured::new(format!("{name}{suffix}"), mean, "fraction", tolerance).counted_on(images).showing_old_class().at(&cut.name));
     }
     Ok(out)
 }

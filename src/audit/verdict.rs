@@ -87,9 +87,10 @@ fn judged(rows: &[Score]) -> Vec<Judged> {
             family: family(s),
             miss: s.miss().unwrap_or(f64::INFINITY),
             one_sided: s.better != Better::CloserToOracle,
-            spread: s.oracle_sd.unwrap_or(0.0) * (1.0 + 1.0 / s.oracles.max(1) as f64).sqrt(),
+            spread: s.judging_sd().unwrap_or(0.0) * (1.0 + 1.0 / s.oracles.max(1) as f64).sqrt(),
             band: s.half_band(),
             tolerance: s.tolerance.unwrap_or(0.0),
+            grain: s.images.map_or(0.0, |n| 1.0 / n.max(1) as f64),
             oracles: s.oracles,
         })
         .collect()
@@ -114,7 +115,8 @@ fn score(model: &Figures, audit: &'static str, m: &Measured, judges: &[&Figures]
     let mean = (!theirs.is_empty()).then(|| stats::mean(&theirs));
     // An oracle's gap is as much too small as the deviation of those that judge it.
     let correction = if model.kind == ModelKind::Oracle { Some(1.0) } else { m.reference.correction(theirs.len()) };
-    let sd = stats::sd(&theirs).zip(correction).map(|(sd, factor)| sd * factor);
+    let sd = stats::sd(&theirs).filter(|_| correction.is_some());
+    let judging = sd.zip(correction).map(|(sd, factor)| sd * factor);
     let gap = m.value.zip(mean).filter(|_| !m.at_least && oracles_at_least == 0).map(|(v, m)| v - m);
     let mut score = Score {
         model: model.model.clone(),
@@ -128,12 +130,14 @@ fn score(model: &Figures, audit: &'static str, m: &Measured, judges: &[&Figures]
         better: m.better,
         oracle_mean: mean,
         oracle_sd: sd,
+        oracle_sd_factor: correction.unwrap_or(1.0),
         oracles: theirs.len(),
         oracles_at_least,
         gap,
-        z: gap.zip(sd).and_then(|(g, sd)| (sd > 0.0).then(|| g / sd)),
+        z: gap.zip(judging).and_then(|(g, sd)| (sd > 0.0).then(|| g / sd)),
         within: None,
         tolerance: m.tolerance,
+        images: m.images,
         family: m.family,
         shows_old_class: m.shows_old_class,
     };

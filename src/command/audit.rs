@@ -92,7 +92,7 @@ fn again(run: &Run, args: &AuditArgs, json: bool, output: &Output) -> Result<()>
     let mut cautions = vec![];
     for v in &known.verdict {
         let path = run.model(&v.model);
-        if !path.is_file() && v.kind == ModelKind::Control {
+        if v.kind == ModelKind::Control && (args.controls == Some(false) || !path.is_file()) {
             continue;
         }
         if !path.is_file() {

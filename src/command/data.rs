@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 use unlearn::data::{self, DATASETS, Dataset, Part, download, sheet};
-use unlearn::error::Result;
+use unlearn::error::{Error, Result};
 use unlearn::output::{Output, table};
 
 use super::print_json;
@@ -43,6 +43,10 @@ fn show(name: &str, dir: &Path, out: Option<&Path>, augmented: bool, seed: u64, 
     let set = Dataset::load(name, dir)?;
     let count = |part: &Part, class: usize| part.labels.iter().filter(|c| c.0 as usize == class).count();
     if let Some(path) = out {
+        if path.exists() && !sheet::is_sheet(path) {
+            let what = "exists already and is no PNG; it was not touched";
+            return Err(Error::input(format!("--out {}", path.display()), what, "choose another file"));
+        }
         sheet::write_sheet(&set, COLUMNS, augmented, seed, path)?;
     }
     let classes: Vec<(usize, &String)> = set.class_names.iter().enumerate().collect();

@@ -47,7 +47,7 @@ impl Plan {
         let config =
             config(trained_by.as_ref().unwrap_or(settings), device_name, &dataset, &task, given.as_ref().map(|(m, _, sha)| (m, sha.clone())))?;
         let mut cautions = of_other_files(settings, &config);
-        cautions.extend(given.as_ref().and_then(|(_, m, _)| of_training(m, &config)));
+        cautions.extend(given.iter().flat_map(|(_, m, _)| of_training(m, &config)));
         Ok(Self { dataset, task, config, device, given, cautions })
     }
 }
@@ -85,8 +85,18 @@ fn of_other_files(settings: &Settings, config: &RunConfig) -> Vec<String> {
     model.into_iter().chain(data).collect()
 }
 
-/// Where an original that was given was not trained as `config` has it, or doesn't say how: retrained models are no reference then.
-pub fn of_training(original: &checkpoint::Metadata, config: &RunConfig) -> Option<String> {
+/// Where an original that was given was not trained as `config` has it, or on less, or doesn't say how: retrained models are no reference then.
+pub fn of_training(original: &checkpoint::Metadata, config: &RunConfig) -> Vec<String> {
+    let less = original.without.as_ref().map(|without| {
+        format!(
+            "the original was trained without {} of the training images of its classes (`unlearn train` with --without or --validation): oracles and              methods train on them, and are no reference for it. Give an original that saw them all.",
+            without.samples
+        )
+    });
+    of_recipe(original, config).into_iter().chain(less).collect()
+}
+
+fn of_recipe(original: &checkpoint::Metadata, config: &RunConfig) -> Option<String> {
     let here = config.recipe();
     let Some(recipe) = &original.training else {
         return Some(format!(
@@ -132,7 +142,7 @@ fn task(settings: &Settings, dataset: &Dataset, given: Option<&checkpoint::Metad
         (Some(metadata), _) => metadata.classes()?,
         (None, Some(list)) => classes::parse_classes(list, dataset, settings.oracle_seed())?,
         (None, None) => {
-            let all = (0..dataset.class_names.len() as u16).map(unlearn::data::ClassId);
+            let all = dataset.usable_classes().into_iter();
             ClassMap::new(all.filter(|c| also.iter().chain([&swap]).all(|s| s.learn != Some(*c))).collect())?
         }
     };

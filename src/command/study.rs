@@ -36,17 +36,18 @@ pub fn study(args: StudyArgs, json: bool, output: &Output) -> Result<()> {
         let (name, pair) = pair_settings(&study, &dataset, index, pair);
         let pair = Settings { data_dir: settings.data_dir.clone(), store: store.clone(), ..pair };
         let epochs = pair.training()?.epochs;
+        let methods: Vec<String> = pair.methods()?.into_iter().map(|(name, _)| name).collect();
         for seed in (study.seed..).take(study.seeds) {
             let (name, settings) = with_seed(&name, pair.clone(), seed, study.seed);
             output.status(&format!("{name}: pair {} of {}", index + 1, pairs.len()));
             let out = out.join(&name);
             let resume = out.exists();
             let summary = swap::summary(SwapArgs { config: None, out, resume, model: None, settings }, output)?;
-            found.rows.extend(study::rows(&name, Some(seed), &summary.scores, epochs));
+            found.rows.extend(study::rows(&name, Some(seed), &summary.scores, epochs, &methods));
             found.runs.push((name, summary));
         }
         if study.seeds > 1 {
-            found.add_mean(&format!("{name}-mean"), study.seeds, epochs);
+            found.add_mean(&format!("{name}-mean"), study.seeds, epochs, &methods);
         }
         // After every pair, so that what is done can be read while the rest goes on.
         report = Some(found.write(&study, &dataset, &out)?);
@@ -72,11 +73,11 @@ struct Found {
 
 impl Found {
     /// Adds the mean over the last `seeds` runs, all of one pair.
-    fn add_mean(&mut self, name: &str, seeds: usize, epochs: usize) {
+    fn add_mean(&mut self, name: &str, seeds: usize, epochs: usize, methods: &[String]) {
         let runs = &self.runs[self.runs.len() - seeds..];
         let scores: Vec<(&str, &Scores)> = runs.iter().map(|(name, summary)| (name.as_str(), &summary.scores)).collect();
         if let Some(scores) = verdict::mean(&scores) {
-            self.mean_rows.extend(study::rows(name, None, &scores, epochs));
+            self.mean_rows.extend(study::rows(name, None, &scores, epochs, methods));
             let summary = Summary { scores, ..runs[0].1.clone() };
             self.means.push((name.to_string(), summary));
         }

@@ -27,7 +27,7 @@ const DEMO: &str = include_str!("../../configs/demo.toml");
 pub fn demo(args: DemoArgs, json: bool, output: &Output) -> Result<()> {
     let settings: Settings = toml::from_str(DEMO).map_err(|e| Error::failed("configs/demo.toml", e.to_string(), "report this as a bug"))?;
     let settings = Settings { seed: Some(args.seed), threads: args.threads, store: args.store, ..settings };
-    let out = args.out.unwrap_or_else(|| first_free(Path::new("runs/demo")));
+    let out = args.out.unwrap_or_else(|| if args.resume { last_there(Path::new("runs/demo")) } else { first_free(Path::new("runs/demo")) });
     swap(SwapArgs { config: None, out, resume: args.resume, model: None, settings }, json, output)
 }
 
@@ -203,6 +203,32 @@ fn finished(made: Made) -> Finished {
 
 /// `path`, or `path-2`, `path-3`, … if it is taken.
 fn first_free(path: &Path) -> PathBuf {
-    let numbered = (2..).map(|n| path.with_file_name(format!("{}-{n}", path.file_name().unwrap_or_default().to_string_lossy())));
-    std::iter::once(path.to_path_buf()).chain(numbered).find(|p| !p.exists()).unwrap_or_else(|| path.to_path_buf())
+    numbered(path).find(|p| !p.exists()).unwrap_or_else(|| path.to_path_buf())
+}
+
+/// The one before that, which was begun last; `path` itself if there is none.
+fn last_there(path: &Path) -> PathBuf {
+    numbered(path).take_while(|p| p.exists()).last().unwrap_or_else(|| path.to_path_buf())
+}
+
+/// `path`, `path-2`, `path-3`, …
+fn numbered(path: &Path) -> impl Iterator<Item = PathBuf> + '_ {
+    let further = (2..).map(|n| path.with_file_name(format!("{}-{n}", path.file_name().unwrap_or_default().to_string_lossy())));
+    std::iter::once(path.to_path_buf()).chain(further)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_demo_begins_where_nothing_is_and_goes_on_where_it_was_begun_last() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let demo = folder.path().join("demo");
+        assert_eq!((first_free(&demo), last_there(&demo)), (demo.clone(), demo.clone()));
+        for name in ["demo", "demo-2"] {
+            std::fs::create_dir(folder.path().join(name)).expect("made");
+        }
+        assert_eq!((first_free(&demo), last_there(&demo)), (folder.path().join("demo-3"), folder.path().join("demo-2")));
+    }
 }

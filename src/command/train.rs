@@ -51,10 +51,15 @@ pub fn train(args: TrainArgs, json: bool, output: &Output) -> Result<()> {
     let arch = settings.arch.as_deref().unwrap_or("cnn-s");
     let fresh = Classifier::new(arch, dataset.shape(), map.len(), ctx.seed, &device)?;
     let all = Samples::of_classes(&dataset.train, map.classes());
+    if let Some(class) = map.classes().iter().find(|c| all.of_class(**c).is_empty()) {
+        let what = format!("class {} ({}) has no training images", class.0, dataset.class_name(*class));
+        return Err(Error::input(&dataset.name, what, "leave it out of --classes"));
+    }
     let gone = args.without.as_deref().map(|list| left_out(list, &all, &map, &dataset)).transpose()?;
     let kept = gone.as_ref().map_or(all.clone(), |gone| all.without(gone));
     let (train, held_out) = split(kept, share, seed)?;
     let data = Labelled::new(train, &map);
+    let without = [gone.as_ref(), held_out.as_ref()].into_iter().flatten().cloned().reduce(|a, b| a.union([&b]));
     let held_out = held_out.map(|samples| Labelled::new(samples, &map));
     output.status(&format!(
         "{arch}: {} parameters, {} classes, {} training images{}{}, batch {}",
@@ -86,7 +91,7 @@ pub fn train(args: TrainArgs, json: bool, output: &Output) -> Result<()> {
         parents: vec![],
         version: env!("CARGO_PKG_VERSION").into(),
         training: Some(Recipe { settings: trained, augment: settings.augment.unwrap_or(true) }),
-        without: gone.as_ref().map(Without::these),
+        without: without.as_ref().map(Without::these),
     };
     checkpoint::save(&args.out, &model, &metadata)?;
     let rows = events::curves(&log)?.into_iter().next().map(|c| c.rows).unwrap_or_default();
@@ -126,13 +131,13 @@ fn split(samples: Samples, share: f64, seed: u64) -> Result<(Samples, Option<Sam
     Ok((train, Some(held_out)))
 }
 
-/// The classes listed, or all but the one that a swap is to learn.
+/// The classes listed, or all but those that a swap is to learn.
 fn chosen_classes(settings: &Settings, dataset: &Dataset) -> Result<ClassMap> {
-    let learn = settings.learn.as_deref().map(|c| classes::parse_class(c, dataset, "--learn")).transpose()?;
-    match &settings.classes {
-        Some(list) => classes::parse_classes(list, dataset, settings.seed.unwrap_or(0)),
-        None => ClassMap::new((0..dataset.class_names.len() as u16).map(unlearn::data::ClassId).filter(|c| Some(*c) != learn).collect()),
+    if let Some(list) = &settings.classes {
+        return classes::parse_classes(list, dataset, settings.oracle_seed());
     }
+    let learn = settings.learn.as_deref().map_or(Ok(vec![]), |list| classes::parse_list(list, dataset, "--learn"))?;
+    ClassMap::new(dataset.usable_classes().into_iter().filter(|c| !learn.contains(c)).collect())
 }
 
 fn config_hash(training: &unlearn::context::TrainSettings, dataset: &Dataset, settings: &Settings, without: Option<&Samples>) -> Result<String> {
@@ -196,8 +201,9 @@ impl JudgedBy {
 /// The notebook's test: accuracy over samples, confidence as mean of per-class means, confusion matrix of mean softmax.
 struct Tested {
     images: usize,
-    accuracy: f64,
-    confidence: f64,
+    /// None without images.
+    accuracy: Option<f64>,
+    confidence: Option<f64>,
     confusion: Vec<Vec<f64>>,
 }
 
@@ -215,8 +221,8 @@ impl Tested {
         let confidences: Vec<f64> = classes.iter().filter_map(Logits::confidence).collect();
         Self {
             images: test.len(),
-            accuracy: hits as f64 / test.len().max(1) as f64,
-            confidence: stats::mean(&confidences),
+            accuracy: (test.len() > 0).then(|| hits as f64 / test.len() as f64),
+            confidence: (!confidences.is_empty()).then(|| stats::mean(&confidences)),
             confusion: classes.iter().map(Logits::profile).collect(),
         }
     }
@@ -237,10 +243,11 @@ impl Tested {
                 std::iter::once(name.clone()).chain((0..names.len()).map(percent)).collect()
             })
             .collect();
+        let number = |value: Option<f64>| value.map_or_else(|| "–".to_string(), |v| format!("{v:.4}"));
         format!(
-            "\n{heading}\naccuracy    {:.4}  fraction of {images} images, higher is better\nconfidence  {:.4}  nats², mean over classes\nConfusion matrix: row = class, mean softmax output over its {images} images\n{}",
-            self.accuracy,
-            self.confidence,
+            "\n{heading}\naccuracy    {}  fraction of {images} images, higher is better\nconfidence  {}  nats², mean over classes\nConfusion matrix: row = class, mean softmax output over its {images} images\n{}",
+            number(self.accuracy),
+            number(self.confidence),
             table(&headings, &rows)
         )
     }

@@ -104,7 +104,7 @@ impl From<RunConfig> for Settings {
             learn: run.learn.map(|_| by_label(&learn.into_iter().flatten().collect::<Vec<_>>())),
             learn_samples: run.learn_samples,
             retain_share: run.retain_share,
-            methods: Some(run.methods),
+            methods: Some(if run.controls { named(run.methods) } else { run.methods }),
             controls: Some(run.controls),
             probe_samples: Some(run.probe_samples),
             oracles: Some(run.oracles),
@@ -114,6 +114,14 @@ impl From<RunConfig> for Settings {
             ..Self::default()
         }
     }
+}
+
+/// Of the `methods` of a run with controls those that were asked for, where it can be told: the others are its controls, added at the end.
+fn named(methods: Vec<String>) -> Vec<String> {
+    let mut again: Vec<String> = methods.iter().filter(|name| !method::find(name).is_ok_and(|m| m.control)).cloned().collect();
+    let asked_for = again.clone();
+    method::add_controls(&mut again);
+    if again == methods { asked_for } else { methods }
 }
 
 impl RunConfig {
@@ -212,9 +220,8 @@ mod tests {
     use super::*;
     use crate::context::{OptimiserKind, Schedule};
 
-    #[test]
-    fn a_run_says_how_to_do_it_again() {
-        let run = RunConfig {
+    fn of_a_run() -> RunConfig {
+        RunConfig {
             format: FORMAT,
             version: "1".into(),
             commit: "c".into(),
@@ -238,7 +245,33 @@ mod tests {
             also: vec![Swap { forget: ClassId(1), learn: Some(ClassId(3)) }],
             train: TrainSettings { epochs: 7, batch: 9, lr: 0.25, optimiser: OptimiserKind::AdamW, schedule: Schedule::Cosine, weight_decay: 0.125 },
             method: BTreeMap::from([("finetune".into(), toml::Table::from_iter([("epochs".to_string(), toml::Value::Integer(3))]))]),
-        };
+        }
+    }
+
+    #[test]
+    fn controls_that_a_run_added_are_no_methods_that_were_asked_for() {
+        let again = |methods: &[&str]| named(methods.iter().map(ToString::to_string).collect());
+        assert_eq!(again(&["finetune", "logit-mask", "head-distil"]), ["finetune"]);
+        assert_eq!(again(&["logit-mask", "head-distil"]), Vec::<String>::new());
+        for asked_for in [["head-distil", "finetune", "logit-mask"].as_slice(), &["finetune", "head-distil@b", "logit-mask", "head-distil"]] {
+            let mut with_controls: Vec<String> = again(asked_for);
+            method::add_controls(&mut with_controls);
+            assert_eq!(with_controls, asked_for, "the same run again");
+        }
+    }
+
+    #[test]
+    fn any_seed_can_be_read_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("config.toml");
+        std::fs::write(&path, format!("{}\n", of_a_run().to_toml().expect("TOML").replace("seed = 4", &format!("seed = {}", u64::MAX))))
+            .expect("written");
+        assert_eq!(Settings::read(&path).expect("a run's file").seed, Some(u64::MAX));
+    }
+
+    #[test]
+    fn a_run_says_how_to_do_it_again() {
+        let run = of_a_run();
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("config.toml");
         std::fs::write(&path, run.to_toml().expect("writes")).expect("written");

@@ -128,14 +128,21 @@ pub fn parse_class(text: &str, dataset: &Dataset, flag: &str) -> Result<ClassId>
     }
 }
 
+/// Classes as a user writes them, with commas between them.
+///
+/// # Errors
+/// One that is none of `dataset`'s; `flag` says where it stands.
+pub fn parse_list(text: &str, dataset: &Dataset, flag: &str) -> Result<Vec<ClassId>> {
+    text.split(',').map(|t| parse_class(t, dataset, flag)).collect()
+}
+
 /// The swaps that a user wants made at once: of each class in the list `forget` for the one at the same place of `learn`, or for none.
 ///
 /// # Errors
 /// A class that is none of `dataset`'s; lists of different lengths.
 pub fn parse_swaps(forget: &str, learn: Option<&str>, dataset: &Dataset) -> Result<Vec<Swap>> {
-    let list = |text: &str, flag| text.split(',').map(|t| parse_class(t, dataset, flag)).collect::<Result<Vec<_>>>();
-    let forget = list(forget, "--forget")?;
-    let Some(learn) = learn.map(|l| list(l, "--learn")).transpose()? else {
+    let forget = parse_list(forget, dataset, "--forget")?;
+    let Some(learn) = learn.map(|l| parse_list(l, dataset, "--learn")).transpose()? else {
         return Ok(forget.into_iter().map(|forget| Swap { forget, learn: None }).collect());
     };
     if learn.len() != forget.len() {
@@ -145,22 +152,23 @@ pub fn parse_swaps(forget: &str, learn: Option<&str>, dataset: &Dataset) -> Resu
     Ok(forget.into_iter().zip(learn).map(|(forget, learn)| Swap { forget, learn: Some(learn) }).collect())
 }
 
-/// A class list as a user writes it: `0,1,2`, `A,b,airplane`, `all`, or `random:20` (drawn without replacement, in drawn order,
-/// from the stream `classes` of `seed`, as the founding notebooks do).
+/// A class list as a user writes it: `0,1,2`, `A,b,airplane`, `all` that have images, or `random:20` of these (drawn without replacement, in
+/// drawn order, from the stream `classes` of `seed`, as the founding notebooks do).
 pub fn parse_classes(text: &str, dataset: &Dataset, seed: u64) -> Result<ClassMap> {
-    let all = dataset.class_names.len();
     if text == "all" {
-        return ClassMap::new((0..all as u16).map(ClassId).collect());
+        return ClassMap::new(dataset.usable_classes());
     }
     if let Some(count) = text.strip_prefix("random:") {
-        let count: usize = count.parse().ok().filter(|c| (2..=all).contains(c)).ok_or_else(|| {
-            Error::input("--classes", format!("`{text}`: {} has {all} classes", dataset.name), format!("write random:N with N from 2 to {all}"))
+        let all = dataset.usable_classes();
+        let count: usize = count.parse().ok().filter(|c| (2..=all.len()).contains(c)).ok_or_else(|| {
+            let what = format!("`{text}`: {} has {} classes with images", dataset.name, all.len());
+            Error::input("--classes", what, format!("write random:N with N from 2 to {}", all.len()))
         })?;
         let mut rng = crate::rng::stream(seed, "classes", 0);
-        let drawn = rand::seq::index::sample(&mut rng, all, count);
-        return ClassMap::new(drawn.into_iter().map(|i| ClassId(i as u16)).collect());
+        let drawn = rand::seq::index::sample(&mut rng, all.len(), count);
+        return ClassMap::new(drawn.into_iter().map(|i| all[i]).collect());
     }
-    ClassMap::new(text.split(',').map(|t| parse_class(t, dataset, "--classes")).collect::<Result<_>>()?)
+    ClassMap::new(parse_list(text, dataset, "--classes")?)
 }
 
 #[cfg(test)]

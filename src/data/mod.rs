@@ -150,6 +150,16 @@ impl Dataset {
         self.class_names.get(class.0 as usize).map_or("?", String::as_str)
     }
 
+    /// The classes that can be learned and tested: those with training and test images. A folder's labels need not be 0, 1, 2, …
+    pub fn usable_classes(&self) -> Vec<ClassId> {
+        let mut found = [vec![false; self.class_names.len()], vec![false; self.class_names.len()]];
+        for (found, part) in found.iter_mut().zip([&self.train, &self.test]) {
+            part.labels.iter().for_each(|class| found[usize::from(class.0)] = true);
+        }
+        let [train, test] = found;
+        (0..self.class_names.len() as u16).map(ClassId).filter(|c| train[usize::from(c.0)] && test[usize::from(c.0)]).collect()
+    }
+
     /// Loads the set that `name` means: a name of [`DATASETS`], `emnist-SPLIT`, or `idx:FOLDER`.
     ///
     /// # Errors

@@ -57,6 +57,12 @@ pub fn write_sheet(dataset: &Dataset, columns: usize, augmented: bool, seed: u64
     write_bytes(path, &png)
 }
 
+/// Whether the file at `path` is a PNG, as sheets are: what a new one may take the place of.
+pub fn is_sheet(path: &Path) -> bool {
+    let mut start = [0u8; 8];
+    std::fs::File::open(path).and_then(|mut file| std::io::Read::read_exact(&mut file, &mut start)).is_ok() && start == *b"\x89PNG\r\n\x1a\n"
+}
+
 /// One image as a PNG file: colour for three channels, else the first channel in grey.
 ///
 /// `image` is C·H·W bytes, CHW, `shape` = C, H, W, none of them 0.

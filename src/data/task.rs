@@ -65,7 +65,7 @@ impl SwapTask {
                         return Err(Error::input(
                             &dataset.name,
                             format!("class {} ({}) has no {name} images", class.0, dataset.class_name(*class)),
-                            "choose a class that the set has",
+                            "leave it out of --classes, or choose one that has",
                         ));
                     }
                 }

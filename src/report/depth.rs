@@ -35,7 +35,7 @@ pub fn html(summary: &Summary, models: &Models) -> String {
     let oracles = match models.of_kind(ModelKind::Oracle).next() {
         Some(_) => {
             " The grey band is where retrained models lie, as wide as the rule for ✓ makes it. A line above it holds more than a model that never saw the old class: \
-             hidden, not erased."
+             hidden, not erased (of what compares with the oracles, though, only a line below it is outside: there higher is closer to them)."
         }
         None => "",
     };

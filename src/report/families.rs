@@ -26,12 +26,12 @@ pub fn mark(family: &FamilyVerdict) -> (&'static str, &'static str, &'static str
     }
 }
 
-/// `2.4 bands`: how far the worst figure is; `diverged` where it is no number.
+/// `2.4 bands`: how far the worst figure is; `no number` where it diverged or is undefined.
 pub fn bands(family: &FamilyVerdict) -> String {
     match family.worst_bands {
         Some(1.0) => "1 band".to_owned(),
         Some(bands) => format!("{} bands", significant(bands)),
-        None => "diverged".to_owned(),
+        None => "no number".to_owned(),
     }
 }
 

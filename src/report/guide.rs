@@ -101,7 +101,8 @@ pub fn how_to_read(summary: &Summary) -> String {
          <div><dt>Oracle</dt><dd>A model trained from scratch on everything but “{old}”{and_learn}. It never saw “{old}”, so it shows what forgetting should look like. \
          Even an oracle’s features tell “{old}” from other classes to a degree: the target is its level, not zero.</dd></div>\n\
          <div><dt>Band</dt><dd>Oracles differ from each other. A figure counts as within when <span class=\"formula\">|value − oracle mean| ≤ \
-         max(tolerance, 2 · sd · √(1 + 1/n))</span> for n oracles with standard deviation sd.</dd></div>\n\
+         max(tolerance, 2 · sd · √(1 + 1/n))</span> for n oracles with standard deviation sd. Distances and likenesses to the oracles count on one side only: to be closer to them than they are to \
+         each other is no miss.</dd></div>\n\
          <div><dt>Under-erased, over-erased</dt><dd>In some family above what the oracles show of “{old}”; or below it in some, and above in none. Both can be detected, so both are failures.</dd></div>\n\
          <div><dt>Hidden</dt><dd>The output is silent about “{old}”, but the features inside still hold it: a simple read-out, or a few training steps, bring it back.</dd></div>\n\
          </dl></section>\n"

@@ -37,7 +37,7 @@ mod text;
 mod verdict;
 
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 #[cfg(test)]
 mod tests;
 

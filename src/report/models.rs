@@ -72,8 +72,6 @@ impl<'a> Models<'a> {
         summary.scores.verdict.iter().for_each(|v| add(&v.model, Some(v.kind)));
         summary.scores.scores.iter().for_each(|s| add(&s.model, None));
         summary.scores.cost.iter().for_each(|c| add(&c.model, None));
-        summary.curves.iter().for_each(|c| add(&c.model, None));
-
         Self { all: styled(found), summary }
     }
 

@@ -185,7 +185,7 @@ fn table(id: &str, title: &str, runs: &[(String, Summary)], rows: &[Row], linked
 /// The family, how much of its limits it takes up, and its worst figure.
 fn worst(family: &FamilyVerdict) -> String {
     let over = family.of_limits();
-    let over = if over.is_finite() { significant(over) } else { "diverged".to_owned() };
+    let over = if over.is_finite() { significant(over) } else { "no number".to_owned() };
     let figure = family.worst.as_ref().map(|w| format!("<small>{}<br>{}</small>", breakable(w), families::bands(family))).unwrap_or_default();
     format!("{} {over}{figure}", family.family.name())
 }

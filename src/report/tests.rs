@@ -130,7 +130,7 @@ fn study_page(runs: Vec<Summary>) -> String {
 fn page_of_study(pairs: Pairs, runs: Vec<Summary>) -> String {
     let named: Vec<(String, Summary)> = runs.into_iter().enumerate().map(|(i, s)| (format!("pair-{}-6-3", i + 1), s)).collect();
     let means = vec![("pair-1-6-3-mean".to_owned(), named[0].1.clone())];
-    let rows = |runs: &[(String, Summary)]| runs.iter().flat_map(|(name, s)| study::rows(name, Some(0), &s.scores, 10)).collect::<Vec<_>>();
+    let rows = |runs: &[(String, Summary)]| runs.iter().flat_map(|(name, s)| study::rows(name, Some(0), &s.scores, 10, &[])).collect::<Vec<_>>();
     let (rows, of_means) = (rows(&named), rows(&means));
     let methods = study::methods(&rows, &of_means);
     let report = study::Report {

@@ -30,9 +30,13 @@ pub struct Score {
     pub better: Better,
     /// Mean over the oracles (without the model itself where it is one); null without oracles.
     pub oracle_mean: Option<f64>,
-    /// Sample standard deviation over the oracles (n−1); null with fewer than two. For a model that is not an oracle, the deviation of figures that
-    /// compare a model with the oracles is corrected for what oracles have in common ([`crate::audit::Reference`]); null with fewer than three.
+    /// Sample standard deviation over the oracles (n−1); null with fewer than two, or, of figures that compare a model with the oracles, with fewer
+    /// than three.
     pub oracle_sd: Option<f64>,
+    /// What the deviation is multiplied by before a model that is not an oracle is judged by it: figures that compare a model with the oracles differ
+    /// more, or less, between oracles than from oracles to another model ([`crate::audit::Reference`]). Absent where it is 1.
+    #[serde(skip_serializing_if = "is_one", default = "one")]
+    pub oracle_sd_factor: f64,
     /// Number of oracles behind mean and deviation.
     pub oracles: usize,
     /// Of these, how many have a value that is one "at least": then the mean is one, too.
@@ -40,12 +44,15 @@ pub struct Score {
     pub oracles_at_least: usize,
     /// value − oracle_mean; null where either is one "at least".
     pub gap: Option<f64>,
-    /// gap / oracle_sd.
+    /// gap / (oracle_sd · oracle_sd_factor).
     pub z: Option<f64>,
-    /// [`Self::miss`] ≤ max(tolerance, 2·sd·√(1+1/oracles)); null where that can't be said.
+    /// [`Self::miss`] ≤ max(tolerance, 2·sd·√(1+1/oracles)), sd = oracle_sd · oracle_sd_factor; null where that can't be said.
     pub within: Option<bool>,
     /// The metric's tolerance, in its unit; null for figures that are shown but not judged.
     pub tolerance: Option<f64>,
+    /// Images that a share is counted on; of a mean over old and other ones twice the fewer. Absent of what is no share.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub images: Option<usize>,
     /// What it speaks of; absent in files of versions before 0.2.
     #[serde(default)]
     pub family: Option<Family>,
@@ -59,7 +66,20 @@ fn is_zero(count: &usize) -> bool {
     *count == 0
 }
 
+fn one() -> f64 {
+    1.0
+}
+
+fn is_one(factor: &f64) -> bool {
+    *factor == 1.0
+}
+
 impl Score {
+    /// The deviation that it is judged by, the oracles' times the factor.
+    pub fn judging_sd(&self) -> Option<f64> {
+        self.oracle_sd.map(|sd| sd * self.oracle_sd_factor)
+    }
+
     /// `probe/ridge_accuracy_old@stage2`: how tables and `failing` lists call it.
     pub fn label(&self) -> String {
         match &self.cut {
@@ -71,7 +91,7 @@ impl Score {
     /// Half-width of the oracles' band, max(tolerance, 2·sd·√(1+1/oracles)), in the unit; 0 where there is neither.
     pub fn half_band(&self) -> f64 {
         let n = self.oracles.max(1) as f64;
-        self.oracle_sd.map_or(0.0, |sd| 2.0 * sd * (1.0 + 1.0 / n).sqrt()).max(self.tolerance.unwrap_or(0.0))
+        self.judging_sd().map_or(0.0, |sd| 2.0 * sd * (1.0 + 1.0 / n).sqrt()).max(self.tolerance.unwrap_or(0.0))
     }
 
     /// By how much it misses the oracles' mean on the side that is worse, in the unit: |gap| where the best is to be close to them, else the gap upwards

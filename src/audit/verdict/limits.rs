@@ -24,6 +24,9 @@ pub const MOST_BANDS: f64 = 5.0;
 pub const FAR_TOLERANCES: f64 = 3.0;
 /// Oracles that agree to less than this share of the tolerance do so by luck or by rounding (accuracies on a few hundred samples do).
 const SURE: f64 = 0.1;
+/// Variance of what is rounded to whole steps, of one step: that of a uniform number between −½ and ½. Shares of few images come in steps of an image,
+/// on which oracles agree without being alike.
+const ROUNDED: f64 = 1.0 / 12.0;
 /// Models drawn for each correlation.
 pub const DRAWS: usize = 1000;
 /// Correlations between the figures of a drawn model. Of models whose figures are correlated by 0.8, 94 % or more are still matched (before
@@ -48,6 +51,8 @@ pub struct Judged {
     pub band: f64,
     /// Its tolerance.
     pub tolerance: f64,
+    /// The step that it comes in, 0 where it is no share of images.
+    pub grain: f64,
     /// Oracles behind it.
     pub oracles: usize,
 }
@@ -137,7 +142,8 @@ fn far(figures: &[Judged]) -> Vec<f64> {
         .map(|f| {
             let dof = f.oracles.saturating_sub(1).max(1);
             let t = *quantiles.entry(dof).or_insert_with(|| stats::student_quantile(rare, dof));
-            (FAR_TOLERANCES * f.tolerance).max(t * f.spread.hypot(SURE * f.tolerance)).max(f64::MIN_POSITIVE)
+            let rounding = f.grain * (ROUNDED * (1.0 + 1.0 / f.oracles.max(1) as f64)).sqrt();
+            (FAR_TOLERANCES * f.tolerance).max(t * f.spread.hypot(rounding.max(SURE * f.tolerance))).max(f64::MIN_POSITIVE)
         })
         .collect()
 }
@@ -248,7 +254,7 @@ mod tests {
     #[test]
     fn statistics_of_a_worked_family() {
         // Bands of 1: distances .5, 2 and 40 count 0, 2 and 5, over 3 figures 7/3.
-        let figure = |miss| Judged { family: Family::Output, miss, one_sided: false, spread: 0.0, band: 1.0, tolerance: 1.0, oracles: 3 };
+        let figure = |miss| Judged { family: Family::Output, miss, one_sided: false, spread: 0.0, band: 1.0, tolerance: 1.0, grain: 0.0, oracles: 3 };
         let found = statistics(&[figure(0.5), figure(2.0), figure(40.0)])[&Family::Output];
         assert!((found.excess - 7.0 / 3.0).abs() < 1e-12);
         // P(|t₂| > 7.6488) = .05/3 (tests/golden/distributions.json): the unit is .76488, below three tolerances.
@@ -258,7 +264,7 @@ mod tests {
 
     #[test]
     fn without_deviation_the_limits_are_the_least() {
-        let figure = Judged { family: Family::Utility, miss: 0.0, one_sided: false, spread: 0.0, band: 1.0, tolerance: 1.0, oracles: 3 };
+        let figure = Judged { family: Family::Utility, miss: 0.0, one_sided: false, spread: 0.0, band: 1.0, tolerance: 1.0, grain: 0.0, oracles: 3 };
         let limits = limits(&[figure; 8], &Pivots::draw(3, 8));
         assert_eq!(limits[&Family::Utility], Pair { excess: 0.25, farthest: 1.0 });
     }

@@ -57,7 +57,7 @@ fn score(like: &Score, runs: &[(&str, &Scores)]) -> Score {
         at_least: rows.iter().any(|s| s.at_least),
         oracles_at_least: rows.iter().map(|s| s.oracles_at_least).max().unwrap_or(0),
         gap,
-        z: gap.zip(oracle_sd).and_then(|(g, sd)| (sd > 0.0).then(|| g / sd)),
+        z: gap.zip(oracle_sd.map(|sd| sd * like.oracle_sd_factor)).and_then(|(g, sd)| (sd > 0.0).then(|| g / sd)),
         within: None,
         ..like.clone()
     };

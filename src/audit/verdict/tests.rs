@@ -106,6 +106,24 @@ fn many_small_misses_or_one_large_one_are_no_match() {
 }
 
 #[test]
+fn one_image_more_than_oracles_that_tie_is_not_far() {
+    // Eleven of twelve images right in every oracle, twelve in the model: a gap of 8.3 points, and no deviation to judge it by.
+    let far = |images: Option<usize>| {
+        let of = |name: &str, kind, share: f64| {
+            let mut found = model(name, kind, &[[0.9; 11].as_slice(), &[share]].concat());
+            found.figures[11].1.images = images;
+            found
+        };
+        let mut all: Vec<Figures> = (0..3).map(|i| of(&format!("oracle-{i}"), ModelKind::Oracle, 11.0 / 12.0)).collect();
+        all.push(of("method", ModelKind::Method, 1.0));
+        let family = &judge(&all).1[3].families[0];
+        family.farthest.expect("a number") > family.farthest_limit
+    };
+    assert!(!far(Some(12)), "a step is no distance");
+    assert!(far(None) && far(Some(1200)), "it is one of what is no share of few images");
+}
+
+#[test]
 fn a_figure_that_diverged_counts_as_outside() {
     let mut all = oracles();
     let mut broken = model("method", ModelKind::Method, &[0.52, 0.9]);
