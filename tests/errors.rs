@@ -393,6 +393,9 @@ fn what_would_be_lost_or_has_no_use_is_refused_before_the_work() {
     // Before the first epoch, not after the last.
     let ran = bench.unlearn(&format!("train {TINY} --out file/m.safetensors"));
     assert!(ran.code == Some(1) && !ran.err.contains("epoch 1") && ran.err.contains("file/m.safetensors"), "{}", ran.err);
+    bench.unlearn(&format!("train {TINY} --out new/")).refused(&["new/", "a folder, and no file in it"]);
+    bench.unlearn("data show blobs --out file").refused(&["--out file", "is no PNG; it was not touched"]);
+    assert_eq!(bench.read("file"), b"mine");
     bench.unlearn("train --data blobs --threads 100000 --out m").refused(&["--threads 100000", "more than the", "at most"]);
     // A page is written over a page and nothing else.
     bench.swap("run", "--oracles 0 --methods finetune");

@@ -132,6 +132,12 @@ fn units_are_named_by_what_they_met() {
     assert!(few["oracle-1.safetensors"] != all["oracle-1.safetensors"]);
     let methods: BTreeSet<&Vec<u8>> = [&all, &little, &few, &both].iter().map(|m| &m["finetune.safetensors"]).collect();
     assert_eq!(methods.len(), 4, "a method meets all of it");
+    // Of which class there is little is not in the list of classes: 1 for 0 and 1 for 2 come to the same one.
+    for learn in ["0", "2"] {
+        let line = format!("oracle {TINY} --forget 1 --learn {learn} --learn-samples 5 --count 1 --store other --quiet");
+        bench.unlearn(&line).ok();
+    }
+    assert_eq!(names_in(&bench.path("other")).iter().filter(|n| n.ends_with(".json")).count(), 2);
     // A run goes on only as what it was.
     bench.unlearn(&line("few", "--learn-samples 6 --resume")).refused(&["learn-samples", "was 5, is now 6"]);
     bench.unlearn(&line("few", "--learn-samples 5 --resume")).ok();

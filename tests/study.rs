@@ -81,6 +81,15 @@ fn several_seeds_are_judged_by_the_same_oracles_and_so_is_their_mean() {
 }
 
 #[test]
+fn every_method_can_be_studied() {
+    let bench = Bench::new();
+    let report = bench.unlearn("study --data blobs --pairs 1 --oracles 0 --epochs 1 --methods all --out out --threads 2 --json").json();
+    let methods: Vec<&str> = report["methods"].as_array().unwrap().iter().map(|m| m["method"].as_str().unwrap()).collect();
+    let all: Vec<&str> = unlearn::method::METHODS.iter().map(|m| m.name).chain(["random-init"]).collect();
+    assert_eq!(methods, all);
+}
+
+#[test]
 fn a_study_of_nothing_is_refused() {
     let bench = Bench::new();
     bench.unlearn("study --data blobs --pairs 0 --out out").refused(&["--pairs 0"]);
