@@ -34,6 +34,12 @@ for run in "$out"/mnist-seed-44/pair-?-?-?; do # of five originals the first; be
         --set short-retrain@60.budget=0.6 --set short-retrain@60.sharpen=false --controls false --store "$out/mnist-seed-44/store" --out "$out/mnist-seed-44-budgets/$(basename "$run")" --resume --quiet
 done
 docs/families.py "$out"/mnist-seed-44-budgets/pair-*/scores.json
+$unlearn study --data mnist --pairs 5 --seed 44 --seeds 5 --oracles 5 --methods regrow,regrow@30,short-retrain --set regrow@30.budget=0.3 \
+    --store "$out/mnist-seed-44/store" --out "$out/mnist-seed-44-means" --resume --quiet
+docs/families.py "$out"/mnist-seed-44-means/pair-*-mean.json
+# Classes that look alike, by name.
+$unlearn study --config configs/study-look-alikes.toml --out "$out/look-alikes" --resume --quiet
+docs/families.py "$out"/look-alikes/pair-*-mean.json
 # Beside it every other method; fine-tuning for one epoch, about what regrow costs, too.
 $unlearn study --data emnist-derived47 --pairs 3 --seed 10 --oracles 5 \
     --methods regrow,short-retrain,finetune,gradient-ascent,masked-weights,random-layers,retrain --store "$out/emnist-seed-10/store" \

@@ -221,7 +221,7 @@ impl Tested {
         let confidences: Vec<f64> = classes.iter().filter_map(Logits::confidence).collect();
         Self {
             images: test.len(),
-            accuracy: (test.len() > 0).then(|| hits as f64 / test.len() as f64),
+            accuracy: (!test.is_empty()).then(|| hits as f64 / test.len() as f64),
             confidence: (!confidences.is_empty()).then(|| stats::mean(&confidences)),
             confusion: classes.iter().map(Logits::profile).collect(),
         }
