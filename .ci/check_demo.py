@@ -20,7 +20,7 @@ assert original >= 0.97, f"original {original}"
 for r in rows:
     if r["within"] is None:
         continue
-    band = max(r["tolerance"], 2 * r["oracle_sd"] * math.sqrt(1 + 1 / r["oracles"]))
+    band = max(r["tolerance"], 2 * r["oracle_sd"] * r.get("oracle_sd_factor", 1) * math.sqrt(1 + 1 / r["oracles"]))
     gap = r["value"] - r["oracle_mean"]
     # A distance to the oracles can't be too small, a likeness not too large.
     miss = {"closer-to-oracle": abs(gap), "lower": gap, "higher": -gap}[r["better"]]

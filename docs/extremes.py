@@ -56,7 +56,7 @@ def figure(scores, model, audit, metric, by_cut):
         if (s["model"], s["audit"], s["metric"], "cut" in s) == (model, audit, metric, by_cut) and s["value"] is not None:
             if s["oracle_mean"] is None:
                 return f"{100 * s['value']:.1f}"
-            band = max(s["tolerance"], 2 * s["oracle_sd"] * (1 + 1 / s["oracles"]) ** 0.5)
+            band = max(s["tolerance"], 2 * s["oracle_sd"] * s.get("oracle_sd_factor", 1) * (1 + 1 / s["oracles"]) ** 0.5)
             sign = "✓" if s["within"] else "▲" if s["gap"] > 0 else "▼"
             return f"{100 * s['value']:.1f} {sign} {100 * s['oracle_mean']:.1f} ± {100 * band:.1f}"
     return "–"
