@@ -439,6 +439,7 @@ fn classes_without_images_are_left_out_unless_named() {
     bench.unlearn(&format!("swap {line} --forget 1 --learn 2 --oracles 0 --methods finetune --quiet --out run")).ok();
     assert_eq!(bench.scores("run").task.classes_before, [1, 3, 4]);
     bench.unlearn("study --data idx:set --forget 3 --learn 4 --epochs 2 --oracles 0 --methods finetune --quiet --out study --threads 1").ok();
+    bench.unlearn("study --data idx:set --forget 3,1 --learn 4,5 --out other").refused(&["class 5 (5) has no training or no test images"]);
     bench.unlearn(&format!("train {line} --classes 0,1,2 --out n.safetensors")).refused(&["class 0 (0) has no training images", "--classes"]);
 }
 

@@ -76,7 +76,7 @@ impl Study {
     /// first and its new one is left out.
     ///
     /// # Errors
-    /// A data set of fewer than three classes; swaps of classes that it does not have.
+    /// A data set of fewer than three classes; swaps of classes that it does not have, or has no images of.
     pub fn pairs(&self, dataset: &Dataset) -> Result<Vec<Pair>> {
         match &self.pairs {
             Pairs::Drawn(pairs) => (0..*pairs).map(|index| pair(dataset, self.seed, index, None)).collect(),
@@ -94,6 +94,10 @@ fn pair(dataset: &Dataset, seed: u64, index: usize, named: Option<Swap>) -> Resu
     if order.len() < 3 {
         let what = format!("{} classes with images: a study needs three to draw from", order.len());
         return Err(Error::input(&dataset.name, what, "use another data set"));
+    }
+    if let Some(class) = named.iter().flat_map(|s| [Some(s.forget), s.learn]).flatten().find(|c| !order.contains(c)) {
+        let what = format!("class {} ({}) has no training or no test images", class.0, dataset.class_name(class));
+        return Err(Error::input(&dataset.name, what, "name classes that have both"));
     }
     order.shuffle(&mut rng::stream(seed, "study", index as u64));
     let count = (order.len() - 1).min(if is_grey(dataset) { MOST_CLASSES } else { MOST_COLOUR_CLASSES });
